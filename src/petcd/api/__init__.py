@@ -1,0 +1,1 @@
+"""Translation between protocols and the member: no decisions, no state."""
