@@ -1,0 +1,218 @@
+"""The store: a multi-version key-value store as etcd defines it.
+
+::
+
+    Store (this face)
+      |-- txn        decide, check, execute
+      |-- range      what a read sees; sliced reading
+      |-- compaction what is forgotten; sliced trimming
+      |-- hashing    HashKV
+      '-- KeySpace   index + rows + leases + changes, kept in step
+            |-- KeyIndex   key -> revisions, in memory
+            '-- backend    revision -> encoded KeyValue, on disk
+
+Each write request gets the next revision if it changes anything.  Old revisions stay readable
+until compacted.  Values are never held in memory.
+
+Invariants
+* One entry of the replicated log is one call of ``put``, ``delete_range``, ``delete_keys``,
+  ``txn`` or ``compact``.  Outcomes and errors depend on the log alone: equal on all members.
+* After a call that raises, nothing has changed.
+* Rows of one call are handed to the backend in one go, so one commit holds all or none of them.
+* ``take_changes`` hands out each change exactly once, in order.
+
+Does not do: durability (the log's and the backend's business), the clock, leases' lifetimes,
+permissions, watches, response headers.
+Source: etcd's server/mvcc and server/etcdserver/apply.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+
+from petcd.mvcc import txn
+from petcd.mvcc.errors import KeyNotFound, LeaseNotFound
+from petcd.mvcc.history import prev_kv, read_history
+from petcd.mvcc.keyspace import KeySpace
+from petcd.mvcc.loading import load_steps
+from petcd.mvcc.range import RangeResult, Steps, range_now, range_steps
+from petcd.mvcc.revision import KEY_BUCKET, SUB_ZERO, Change, row_key
+from petcd.mvcc.seams import Backend, LeaseBook
+from petcd.wire.hot import decode_kv_meta, kv_value
+from petcd.wire.kv import DeleteRangeRequest, RangeRequest, TxnRequest
+
+
+class PutOutcome:
+    """``revision`` of the put; ``prev``: the encoded pair before it if asked for and present."""
+
+    __slots__ = ("prev", "revision")
+
+    def __init__(self, revision: int, prev: bytes | None) -> None:
+        self.revision = revision
+        self.prev = prev
+
+
+class DeleteOutcome:
+    """``revision``: the store's after it; ``prevs``: the encoded pairs deleted, if asked for."""
+
+    __slots__ = ("deleted", "prevs", "revision")
+
+    def __init__(self, revision: int, deleted: int, prevs: list[bytes]) -> None:
+        self.revision = revision
+        self.deleted = deleted
+        self.prevs = prevs
+
+
+class Store:
+    """See the module's text.  Call ``load`` before anything else."""
+
+    __slots__ = ("_backend_get", "_live", "_space")
+
+    def __init__(self, backend: Backend, leases: LeaseBook) -> None:
+        self._attach(KeySpace(backend, leases))
+
+    def _attach(self, space: KeySpace) -> None:
+        self._space = space
+        self._live = space.index.live
+        self._backend_get = space.backend.get
+
+    # ------------------------------------------------------------ state
+
+    @property
+    def revision(self) -> int:
+        """The newest revision; 1 in an empty store."""
+        return self._space.revision
+
+    @property
+    def compact_revision(self) -> int:
+        """The newest compacted revision, still readable itself; -1 before the first compaction."""
+        return self._space.compact_revision
+
+    def __len__(self) -> int:
+        """How many keys there are now."""
+        return len(self._live)
+
+    def load(self) -> Generator[int, None, None]:
+        """Rebuild everything from the backend; yields the number of rows read so far.
+
+        The lease book must be loaded before.
+        """
+        space = KeySpace(self._space.backend, self._space.leases)
+        yield from load_steps(space)
+        self._attach(space)
+
+    def take_changes(self) -> list[Change]:
+        """The changes since the last call, in order of revision."""
+        space = self._space
+        changes = space.changes
+        if changes:
+            space.changes = []
+        return changes
+
+    # ------------------------------------------------------------ reads
+
+    def get(self, key: bytes) -> bytes | None:
+        """The key's encoded KeyValue at the current revision."""
+        entry = self._live.get(key)
+        if entry is None:
+            return None
+        sub = entry[3]
+        row = entry[2].to_bytes(8, "big") + SUB_ZERO if sub == 0 else row_key(entry[2], sub)
+        return self._backend_get(KEY_BUCKET, row)
+
+    def range(self, request: RangeRequest) -> RangeResult:
+        """Answer a range at once.  FutureRevision, Compacted."""
+        return range_now(self._space, request, self._space.revision)
+
+    def range_steps(self, request: RangeRequest) -> Steps:
+        """The same as a generator that yields about every 2 ms and returns the RangeResult.
+
+        The answer is that of the moment of the first ``next``, whatever is applied in between.
+        The errors come with the first ``next``; a small range ends there.
+        """
+        return range_steps(self._space, request, self._space.revision)
+
+    def kv_at(self, main: int, sub: int) -> bytes | None:
+        """The encoded KeyValue put at exactly this revision; None when it is compacted away."""
+        return self._backend_get(KEY_BUCKET, row_key(main, sub))
+
+    def prev_kv(self, change: Change) -> bytes | None:
+        """The key's pair before a change; None when there was none or it is compacted."""
+        return prev_kv(self._space, change)
+
+    def history(
+        self, start_revision: int, end_revision: int, with_prev: bool = True
+    ) -> Iterator[Change]:
+        """The changes with ``start_revision <= revision < end_revision``, in order.
+
+        Reads in chunks, so that writes may come between two ``next``.  Complete only from
+        ``compact_revision`` on: the caller checks that before it trusts each batch.  Without
+        ``with_prev`` every ``prev_revision`` is None, which is cheaper.
+        """
+        return read_history(self._space, start_revision, end_revision, with_prev)
+
+    # ------------------------------------------------------------ writes
+
+    def put_plain(self, key: bytes, value: bytes) -> int:
+        """A put without lease and options, the hot path; returns its revision."""
+        space = self._space
+        main = space.revision + 1
+        space.put(key, value, 0, main, 0)
+        space.revision = main
+        return main
+
+    def put(
+        self,
+        key: bytes,
+        value: bytes,
+        lease: int = 0,
+        prev_kv: bool = False,
+        ignore_value: bool = False,
+        ignore_lease: bool = False,
+    ) -> PutOutcome:
+        """Apply a put (already checked by ``validation``).  LeaseNotFound, KeyNotFound."""
+        space = self._space
+        if lease and not space.leases.exists(lease):
+            raise LeaseNotFound(lease)
+        prev = None
+        if prev_kv or ignore_value or ignore_lease:
+            prev = space.current(key)
+            if prev is None and (ignore_value or ignore_lease):
+                raise KeyNotFound(key)
+            if prev is not None and ignore_value:
+                value = kv_value(prev)
+            if prev is not None and ignore_lease:
+                lease = decode_kv_meta(prev)[3]
+        main = space.revision + 1
+        space.put(key, value, lease, main, 0)
+        space.revision = main
+        return PutOutcome(main, prev if prev_kv else None)
+
+    def delete_range(self, request: DeleteRangeRequest) -> DeleteOutcome:
+        """Apply a delete; without a key to delete the revision stays."""
+        space = self._space
+        keys = txn.deleted_keys(space, request.key, request.range_end)
+        prevs = [space.current(key) or b"" for key in keys] if request.prev_kv else []
+        self._delete(keys)
+        return DeleteOutcome(space.revision, len(keys), prevs)
+
+    def delete_keys(self, keys: Iterable[bytes]) -> int:
+        """Delete the keys that exist, in key order and under one revision (a lease's revoke).
+
+        Returns the store's revision after it.
+        """
+        self._delete(sorted(key for key in set(keys) if key in self._live))
+        return self._space.revision
+
+    def _delete(self, keys: list[bytes]) -> None:
+        space = self._space
+        if keys:
+            space.delete(keys, space.revision + 1, 0)
+            space.revision += 1
+
+    def txn(self, request: TxnRequest) -> txn.TxnResult:
+        """Apply a transaction (already checked by ``validation``), or answer a read-only one.
+
+        KeyNotFound, LeaseNotFound, FutureRevision, Compacted: nothing was done.
+        """
+        return txn.execute(self._space, request)
