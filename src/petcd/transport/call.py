@@ -1,0 +1,186 @@
+"""One gRPC call as a handler sees it.
+
+A UNARY handler gets the whole request and answers, now or later, exactly once with `reply` or
+`fail`. A streaming handler sets `on_message`, `on_half_close`, `on_cancel` and uses `send` and
+`finish`. After the client has cancelled, the deadline has passed or the connection is gone,
+`cancelled` is true, `on_cancel` has been called once and every answer is dropped in silence, so
+that a handler need not look.
+
+It does not frame: the connection does (`h2_server`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from petcd.transport import grpc_status as status
+from petcd.transport.h2_stream import DONE, PREFIX_BYTES, Stream
+from petcd.transport.router import UNARY, Method
+
+if TYPE_CHECKING:
+    from petcd.transport.h2_server import Http2ServerEngine
+    from petcd.transport.request_head import RequestHead
+
+
+class Call(Stream):
+    """One call. `deadline` is in the clock's seconds (None: none), `context` is the handler's
+    own."""
+
+    __slots__ = (
+        "context",
+        "deadline",
+        "engine",
+        "head",
+        "headers_sent",
+        "message",
+        "method",
+        "on_cancel",
+        "on_half_close",
+        "on_message",
+    )
+
+    def __init__(
+        self,
+        engine: Http2ServerEngine,
+        sid: bytes,
+        state: int,
+        started: float,
+        head: RequestHead,
+        method: Method,
+        deadline: float | None,
+    ) -> None:
+        self.connection = engine
+        self.sid = sid
+        self.state = state
+        self.started = started
+        self.half_closed = False
+        self.cancelled = False
+        self.sender = None
+        self.intake = None
+        self.engine = engine
+        self.head = head
+        self.method = method
+        self.deadline = deadline
+        self.headers_sent = False
+        self.message: bytes | None = None
+        self.on_cancel: Callable[[], Any] | None = None
+        self.on_message: Callable[[bytes], Any] | None = None
+        self.on_half_close: Callable[[], Any] | None = None
+        self.context: Any = None
+
+    # -- what the client sent ----------------------------------------------------------------------
+
+    @property
+    def peer(self) -> str:
+        """The client's address, `host:port`."""
+        return self.engine.peer
+
+    def metadata(self) -> dict[bytes, bytes]:
+        """The request's metadata with lower-case names, `-bin` values decoded; of repeated names
+        the first value."""
+        return self.head.metadata()
+
+    # -- answering ---------------------------------------------------------------------------------
+
+    def reply(self, body: bytes) -> None:
+        """Answer a unary call with a message and status OK."""
+        self.engine.reply(self, body)
+
+    def fail(self, code: int, message: str) -> None:
+        """Answer with an error status."""
+        self.finish(code, message)
+
+    def send(self, body: bytes) -> None:
+        """Send one message of a streaming answer."""
+        if self.state != DONE:
+            self.engine.send_message(self, body)
+
+    def finish(self, code: int = 0, message: str = "") -> None:
+        """End a streaming call with a status; messages already sent go out first."""
+        if self.state != DONE:
+            self.engine.finish(self, code, message)
+
+    @property
+    def on_drain(self) -> Callable[[], None] | None:
+        """Called whenever `queued_bytes` has fallen to 16 KiB or less after something was
+        queued."""
+        return None if self.sender is None else self.sender.on_drain
+
+    @on_drain.setter
+    def on_drain(self, callback: Callable[[], None] | None) -> None:
+        self.engine.sender_of(self).on_drain = callback
+
+    # -- from the connection -----------------------------------------------------------------------
+
+    def feed(self, payload: bytes) -> None:
+        intake = self.intake
+        assert intake is not None
+        buffer = intake.buffer
+        buffer += payload
+        while self.state != DONE:
+            if not intake.needed:
+                if len(buffer) < PREFIX_BYTES:
+                    return
+                size = int.from_bytes(buffer[1:PREFIX_BYTES], "big")
+                if not self._accepts(buffer[0], size):
+                    return
+                intake.needed = PREFIX_BYTES + size
+            if len(buffer) < intake.needed:
+                return
+            message = bytes(buffer[PREFIX_BYTES : intake.needed])
+            del buffer[: intake.needed]
+            intake.needed = 0
+            self._take(message)
+
+    def _accepts(self, compressed: int, size: int) -> bool:
+        if compressed:
+            if compressed == 1:
+                text = "grpc: compressed flag set with identity or empty encoding"
+            else:
+                text = f"grpc: received unexpected payload format {compressed}"
+            self.finish(status.INTERNAL, text)
+            return False
+        limit = self.method.max_message_bytes
+        if limit is None:
+            limit = self.engine.limits.max_message_bytes
+        if size > limit:
+            text = f"grpc: received message larger than max ({size} vs. {limit})"
+            self.finish(status.RESOURCE_EXHAUSTED, text)
+            return False
+        return True
+
+    def _take(self, message: bytes) -> None:
+        if self.method.kind == UNARY:
+            if self.message is None:
+                self.message = message
+            return
+        self.method.msg_received += 1
+        if self.on_message is not None:
+            self.engine.guard(self, self.on_message, message)
+
+    def ended(self) -> None:
+        if self.intake is not None and self.intake.buffer:
+            self.finish(status.INTERNAL, "unexpected EOF")
+        elif self.method.kind != UNARY:
+            if self.on_half_close is not None:
+                self.engine.guard(self, self.on_half_close)
+        elif self.message is None:
+            self.finish(status.INTERNAL, "EOF")
+        else:
+            self.engine.dispatch(self, self.message)
+
+    def aborted(self, code: int) -> None:
+        self.method.handled[status.CANCELLED] += 1
+        self.cancel()
+
+    def cancel(self) -> None:
+        """Mark as cancelled and tell the handler, once."""
+        if not self.cancelled:
+            self.cancelled = True
+            callback = self.on_cancel
+            if callback is not None:
+                self.engine.guard(self, callback)
+
+    def sent(self) -> None:
+        self.engine.close(self)

@@ -1,0 +1,110 @@
+"""gRPC over HTTP/2: status codes, `grpc-message` escaping, `grpc-timeout`, metadata values.
+
+Source: the gRPC protocol page "gRPC over HTTP2"; texts as grpc-go answers them.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from binascii import Error as Base64Error
+
+OK = 0
+CANCELLED = 1
+UNKNOWN = 2
+INVALID_ARGUMENT = 3
+DEADLINE_EXCEEDED = 4
+NOT_FOUND = 5
+ALREADY_EXISTS = 6
+PERMISSION_DENIED = 7
+RESOURCE_EXHAUSTED = 8
+FAILED_PRECONDITION = 9
+ABORTED = 10
+OUT_OF_RANGE = 11
+UNIMPLEMENTED = 12
+INTERNAL = 13
+UNAVAILABLE = 14
+DATA_LOSS = 15
+UNAUTHENTICATED = 16
+
+_TIMEOUT_UNITS = {
+    b"H": 3600.0,
+    b"M": 60.0,
+    b"S": 1.0,
+    b"m": 1e-3,
+    b"u": 1e-6,
+    b"n": 1e-9,
+}
+_TIMEOUT_S_MAX = 292.0 * 365 * 86400
+"""grpc-go clamps at what an int64 of nanoseconds holds."""
+_PLAIN = frozenset(range(0x20, 0x7F)) - {0x25}
+
+
+def percent_encode(message: str) -> bytes:
+    """`grpc-message` as it goes on the wire: UTF-8, printable ASCII but `%` as it is, the rest
+    %XX."""
+    raw = message.encode("utf-8", "replace")
+    if all(byte in _PLAIN for byte in raw):
+        return raw
+    return b"".join([bytes((b,)) if b in _PLAIN else b"%%%02X" % b for b in raw])
+
+
+def percent_decode(value: bytes) -> str:
+    """The text of a `grpc-message`; stray percent signs stay as they are, broken UTF-8 is
+    replaced."""
+    if b"%" not in value:
+        return value.decode("utf-8", "replace")
+    head, *rest = value.split(b"%")
+    out = [head]
+    for piece in rest:
+        try:
+            out.append(
+                bytes.fromhex(piece[:2].decode("ascii")) + piece[2:]
+                if len(piece) > 1
+                else b"%" + piece
+            )
+        except ValueError:
+            out.append(b"%" + piece)
+    return b"".join(out).decode("utf-8", "replace")
+
+
+def parse_timeout(value: bytes) -> float:
+    """Seconds of a `grpc-timeout`. Raises ValueError with grpc-go's text."""
+    text = value.decode("utf-8", "replace")
+    if len(value) < 2:
+        raise ValueError(f'transport: timeout string is too short: "{text}"')
+    if len(value) > 9:
+        raise ValueError(f'transport: timeout string is too long: "{text}"')
+    unit = _TIMEOUT_UNITS.get(value[-1:])
+    if unit is None:
+        raise ValueError(f'transport: timeout unit is not recognized: "{text}"')
+    digits = value[:-1]
+    if not digits.isdigit():
+        raise ValueError(f'strconv.ParseInt: parsing "{text[:-1]}": invalid syntax')
+    return min(int(digits) * unit, _TIMEOUT_S_MAX)
+
+
+def format_timeout(seconds: float) -> bytes:
+    """`grpc-timeout` of at most eight digits, rounded up so that it is never shorter than asked."""
+    if seconds <= 0:
+        return b"0n"
+    for unit, size in ((b"u", 1e-6), (b"m", 1e-3), (b"S", 1.0), (b"M", 60.0)):
+        count = int(seconds / size)
+        if count * size < seconds:
+            count += 1
+        if count < 100_000_000:
+            return b"%d%s" % (count, unit)
+    return b"%dH" % min(int(seconds / 3600) + 1, 99_999_999)
+
+
+def decode_binary(value: bytes) -> bytes:
+    """A `-bin` metadata value (base64 with or without padding). Raises ValueError."""
+    try:
+        return b64decode(value + b"=" * (-len(value) % 4), validate=True)
+    except Base64Error as error:
+        raise ValueError(f"malformed binary metadata: {error}") from None
+
+
+def is_grpc(content_type: bytes) -> bool:
+    """Whether a content-type names gRPC: `application/grpc`, with an optional `+codec` or
+    `;parameters`."""
+    return content_type[:16] == b"application/grpc" and content_type[16:17] in (b"", b"+", b";")

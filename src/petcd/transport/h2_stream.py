@@ -1,0 +1,124 @@
+"""The two halves of an HTTP/2 stream as both roles need them.
+
+`Sender` is the outgoing half: bytes that wait for flow control or for the socket, and what closes
+the stream behind them. `Intake` is the incoming half: receive credit and gRPC messages put together
+from DATA frames. Both are made only when a stream leaves the fast path (a message that fits one
+DATA frame and every window needs neither).
+
+`Stream` is what a connection knows of a stream. It does not frame or parse: the connection does.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from petcd.transport.limits import STREAM_WINDOW
+
+if TYPE_CHECKING:
+    from petcd.transport.h2_connection import Http2Connection
+
+AWAITS_UNARY = 0
+"""A unary gRPC call of which nothing but the headers has come: the fast path's state."""
+OPEN = 1
+DONE = 2
+"""Answered to the end, reset, or cancelled."""
+
+PREFIX_BYTES = 5
+"""gRPC message prefix: compressed flag and length."""
+
+
+class Sender:
+    """Outgoing bytes of one stream that could not leave at once.
+
+    The stream's send window is the peer's initial window plus `window`. `queued_bytes` is the sum
+    of `chunks`. `closing` is the bytes of the frames that end the stream, sent after the last
+    chunk; None while it stays open.
+    """
+
+    __slots__ = (
+        "chunks",
+        "closing",
+        "on_drain",
+        "queued_bytes",
+        "ready",
+        "sid",
+        "stream",
+        "window",
+    )
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.sid = stream.sid
+        self.window = 0
+        self.chunks: deque[memoryview] = deque()
+        self.queued_bytes = 0
+        self.closing: bytes | None = None
+        self.ready = False
+        self.on_drain: Callable[[], None] | None = None
+
+
+class Intake:
+    """Incoming bytes of one stream.
+
+    `window` is the credit the peer still has, `reserved` what of it came from the connection's
+    reserve for a long message. `buffer` holds an incomplete message with its prefix; `needed` is
+    its whole size, 0 while unknown.
+    """
+
+    __slots__ = ("buffer", "needed", "reserved", "waiting", "window")
+
+    def __init__(self) -> None:
+        self.window = STREAM_WINDOW
+        self.reserved = 0
+        self.waiting = False
+        self.buffer = bytearray()
+        self.needed = 0
+
+
+class Stream:
+    """One stream of a connection; `state` only moves up: AWAITS_UNARY < OPEN < DONE."""
+
+    __slots__ = (
+        "cancelled",
+        "connection",
+        "half_closed",
+        "intake",
+        "sender",
+        "sid",
+        "started",
+        "state",
+    )
+
+    def __init__(self, connection: Http2Connection, sid: bytes, state: int, started: float) -> None:
+        self.connection = connection
+        self.sid = sid
+        self.state = state
+        self.started = started
+        self.half_closed = False
+        self.cancelled = False
+        self.sender: Sender | None = None
+        self.intake: Intake | None = None
+
+    def feed(self, payload: bytes) -> None:
+        """A DATA frame's bytes."""
+        raise NotImplementedError
+
+    def ended(self) -> None:
+        """The peer sent END_STREAM."""
+        raise NotImplementedError
+
+    def aborted(self, code: int) -> None:
+        """The stream is gone: the peer reset it or the connection ended. Nothing can be sent any
+        more."""
+        raise NotImplementedError
+
+    def sent(self) -> None:
+        """The last byte, with END_STREAM, has left the queue."""
+        raise NotImplementedError
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes given to us that neither flow control nor the socket has accepted yet."""
+        return 0 if self.sender is None else self.sender.queued_bytes
