@@ -1,0 +1,361 @@
+"""The backend on LMDB: a copy-on-write B+ tree in one file, mapped into memory for reading.
+
+How it is used, and why
+* One environment, one file ``db``, one named database a bucket.  Commits are synced (``sync`` and
+  ``metasync`` on): LMDB then survives power cuts, since pages in use are never overwritten and the
+  new root goes in last.  No ``writemap``: a stray write could damage the file, and the file would
+  have to be as large as the map.
+* The map is address space, not file or memory: 1 TiB of it costs nothing on a 64-bit system, and
+  the file grows only as pages are used.  Where address space is limited, a smaller map is tried.
+* Readers are registered in LMDB's lock file (``lock`` on), because views live over many commits
+  and their pages must not be reused.  Who may open the file at all is decided by the lock of the
+  data directory; so a lock file that is there when we open is a leftover, and is removed.
+* All reads go through one read transaction, renewed after each commit.
+* A commit runs in a worker thread.  py-lmdb lets the interpreter lock go for every single row,
+  which starves no one only if nobody waits for it: a loop that waits gets it back after the
+  switch interval (5 ms).  So rows are written in slices with a short sleep between, in which the
+  loop runs.
+
+A new file is made under another name, synced, and renamed; so a file that is there is whole.
+Defragmentation copies the same way.  It does not do: checksums (LMDB has none; hashes of the store
+are compared between members).
+
+Source: LMDB's documentation; measurements stand with the constants.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, Final
+
+import lmdb
+
+from petcd.storage.backend import BUCKETS, CHUNK_ROWS, Batch, Row
+from petcd.storage.errors import BackendBusy, BackendDamaged, StorageFailed
+from petcd.storage.files import FILE_MODE, sync_directory
+from petcd.storage.overlay import Overlay
+from petcd.storage.pending import PendingWrites, flatten
+
+# Tried in turn; the later ones are for processes whose address space is limited.
+MAP_BYTES: Final = (1 << 40, 1 << 36, 1 << 33)
+# Read transactions at a time: our own one and the views.
+READERS_MAX: Final = 126
+# Rows written between two sleeps of a commit.  A row takes 0.25-0.5 us, so the loop waits for at
+# most half a millisecond, and 10,000 rows take 16 slices or more.
+SLICE_ROWS_MIN: Final = 250
+SLICE_ROWS_MAX: Final = 1000
+_SLICES: Final = 16
+_SLEEP_S: Final = 0.0001
+
+_NEW: Final = ".new"
+_DEFRAG: Final = ".defrag.tmp"
+_LOCK: Final = "-lock"
+
+
+class LmdbView:
+    """A read transaction of its own on the last commit; see ``backend.View``."""
+
+    __slots__ = ("_databases", "_txn", "_views")
+
+    def __init__(self, txn: Any, databases: dict[bytes, Any], views: set[LmdbView]) -> None:
+        self._txn = txn
+        self._databases = databases
+        self._views = views
+        views.add(self)
+
+    def scan(self, bucket: bytes, start: bytes, end: bytes | None) -> Iterator[Row]:
+        """See ``backend.View``."""
+        return flatten(self.scan_chunks(bucket, start, end))
+
+    def scan_chunks(
+        self, bucket: bytes, start: bytes, end: bytes | None, rows: int = CHUNK_ROWS
+    ) -> Iterator[list[Row]]:
+        """See ``backend.View``."""
+        cursor = self._txn.cursor(self._databases[bucket])
+        if not cursor.set_range(start):
+            return
+        stored = cursor.iternext(True, True)
+        while True:
+            chunk = list(islice(stored, rows))
+            if chunk and end is not None and chunk[-1][0] >= end:
+                yield [row for row in chunk if row[0] < end]
+                return
+            if chunk:
+                yield chunk
+            if len(chunk) < rows:
+                return
+
+    def close(self) -> None:
+        """End the transaction."""
+        if self in self._views:
+            self._views.discard(self)
+            self._txn.abort()
+
+
+class LmdbBackend(PendingWrites):
+    """The backend over the file `path`, made when it is not there.
+
+    Raises BackendDamaged when the file cannot be opened.
+    """
+
+    __slots__ = (
+        "_databases",
+        "_defragmenting",
+        "_env",
+        "_failed",
+        "_file_bytes",
+        "_live_bytes",
+        "_path",
+        "_read",
+        "_views",
+    )
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+        self._failed = ""
+        self._defragmenting = False
+        self._views: set[LmdbView] = set()
+        self._env: Any = None
+        self._read: Any = None
+        self._databases: dict[bytes, Any] = {}
+        self._file_bytes = 0
+        self._live_bytes = 0
+        for leftover in (_NEW, _NEW + _LOCK, _DEFRAG, _LOCK):
+            _remove(path + leftover)
+        if not os.path.exists(path):
+            _make(path)
+        self._open()
+
+    def write_commit(self, batch: Batch) -> None:
+        """See ``Backend.write_commit``; sleeps between slices, for use in a worker thread."""
+        self._write(batch, _SLEEP_S)
+
+    def commit(self) -> None:
+        """See ``Backend.commit``; does not sleep."""
+        batch = self.begin_commit()
+        if batch is not None:
+            self._write(batch, 0.0)
+            self.end_commit(batch)
+
+    def end_commit(self, batch: Batch) -> None:
+        """See ``Backend.end_commit``; renews the read transaction."""
+        super().end_commit(batch)
+        self._read.abort()
+        self._renew()
+
+    def size(self) -> int:
+        """See ``Backend.size``."""
+        return self._file_bytes
+
+    def size_in_use(self) -> int:
+        """See ``Backend.size_in_use``."""
+        return self._live_bytes + self.pending_bytes()
+
+    def snapshot_view(self) -> LmdbView:
+        """See ``Backend.snapshot_view``.  Close it soon: it keeps pages from being reused."""
+        return LmdbView(self._env.begin(), self._databases, self._views)
+
+    def stored_get(self, bucket: bytes, key: bytes) -> bytes | None:
+        """One value as of the last commit."""
+        value: bytes | None = self._read.get(key, None, self._databases[bucket])
+        return value
+
+    def stored_rows(
+        self, bucket: bytes, start: bytes, end: bytes | None, limit: int
+    ) -> list[Row]:
+        """Rows as of the last commit."""
+        cursor = self._read.cursor(self._databases[bucket])
+        if not cursor.set_range(start):
+            return []
+        rows: list[Row] = list(islice(cursor.iternext(True, True), limit))
+        if end is not None and rows and rows[-1][0] >= end:
+            return [row for row in rows if row[0] < end]
+        return rows
+
+    def begin_defragment(self) -> None:
+        """Hold commits back and get ready to copy; raises BackendBusy while one is under way."""
+        if self._batch is not None or self._defragmenting:
+            raise BackendBusy("a commit or a defragmentation is under way")
+        self._held = self._defragmenting = True
+
+    def write_defragment(self) -> None:
+        """Copy the pages in use to a new file and sync it; any thread.  Raises StorageFailed."""
+        target = self._path + _DEFRAG
+        try:
+            fd = os.open(target, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+            try:
+                self._env.copyfd(fd, compact=True)
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        except (lmdb.Error, OSError) as error:
+            _remove(target)
+            raise StorageFailed(target, str(error)) from error
+
+    def cancel_defragment(self) -> None:
+        """Give up a defragmentation that failed; commits go on."""
+        _remove(self._path + _DEFRAG)
+        self._held = self._defragmenting = False
+
+    def end_defragment(self) -> None:
+        """Put the copy in the file's place and go on with it.
+
+        Raises BackendBusy while views are open (try again), StorageFailed.
+        """
+        if self._views:
+            raise BackendBusy(f"{len(self._views)} views are open")
+        self._close_env()
+        try:
+            os.replace(self._path + _DEFRAG, self._path)
+            sync_directory(os.path.dirname(self._path))
+        except OSError as error:
+            raise StorageFailed(self._path, error.strerror or str(error)) from error
+        self._open()
+        self._held = self._defragmenting = False
+
+    def defragment(self) -> None:
+        """The three steps in a row.  Raises BackendBusy, StorageFailed."""
+        self.begin_defragment()
+        try:
+            self.write_defragment()
+        except StorageFailed:
+            self.cancel_defragment()
+            raise
+        self.end_defragment()
+
+    def release_memory(self) -> None:
+        """Unmap and map the file again, so that pages read so far leave the resident memory.
+
+        For after the first walk through everything.  Raises BackendBusy like defragmentation.
+        """
+        if self._views or self._batch is not None or self._defragmenting:
+            raise BackendBusy("the database is in use")
+        self._close_env()
+        self._open()
+
+    def close(self) -> None:
+        """See ``Backend.close``."""
+        if self._env is not None:
+            self.drop_pending()
+            for view in list(self._views):
+                view.close()
+            self._close_env()
+
+    def _open(self) -> None:
+        self._env = _open_env(self._path)
+        try:
+            with self._env.begin(write=True) as txn:
+                self._databases = {name: self._env.open_db(name, txn=txn) for name in BUCKETS}
+        except lmdb.Error as error:
+            self._env.close()
+            raise BackendDamaged(self._path, str(error)) from error
+        self._renew()
+
+    def _close_env(self) -> None:
+        self._read.abort()
+        self._env.close()
+        self._env = None
+
+    def _renew(self) -> None:
+        """A read transaction on the last commit, and the sizes there."""
+        self._read = self._env.begin()
+        page_bytes = self._env.stat()["psize"]
+        live = 2 + _pages(self._env.stat())
+        for database in self._databases.values():
+            live += _pages(self._read.stat(database))
+        self._live_bytes = live * page_bytes
+        self._file_bytes = (self._env.info()["last_pgno"] + 1) * page_bytes
+
+    def _write(self, batch: Batch, sleep_s: float) -> None:
+        if self._failed:
+            raise StorageFailed(self._path, self._failed)
+        rows = min(max(batch.operations // _SLICES, SLICE_ROWS_MIN), SLICE_ROWS_MAX)
+        try:
+            with self._env.begin(write=True) as txn:
+                for bucket, overlay in batch.overlays.items():
+                    _write_overlay(txn, self._databases[bucket], overlay, rows, sleep_s)
+        except (lmdb.Error, OSError) as error:
+            self._failed = str(error)
+            raise StorageFailed(self._path, self._failed) from error
+        batch.written = True
+
+
+def _write_overlay(txn: Any, database: Any, overlay: Overlay, rows: int, sleep_s: float) -> None:
+    """Deletes, then puts, in slices of `rows`."""
+    for part in _slices(sorted(overlay.deletes), rows):
+        for key in part:
+            txn.delete(key, b"", database)
+        time.sleep(sleep_s)
+    puts = overlay.puts
+    keys = overlay.sorted_keys()
+    if not keys:
+        return
+    cursor = txn.cursor(database)
+    append = not cursor.last() or cursor.key() < keys[0]
+    for part in _slices(keys, rows):
+        pairs = [(key, puts[key]) for key in part]
+        consumed, added = cursor.putmulti(pairs, append=append)
+        assert consumed == added == len(pairs), f"{added} of {len(pairs)} rows written"
+        time.sleep(sleep_s)
+
+
+def _slices(keys: list[bytes], size: int) -> Iterable[list[bytes]]:
+    return (keys[start : start + size] for start in range(0, len(keys), size))
+
+
+def _pages(stat: dict[str, int]) -> int:
+    return stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
+
+
+def _open_env(path: str) -> Any:
+    """The environment on `path`, with the largest map that can be had."""
+    for map_bytes in MAP_BYTES:
+        try:
+            return lmdb.open(
+                path,
+                map_size=map_bytes,
+                subdir=False,
+                max_dbs=len(BUCKETS),
+                max_readers=READERS_MAX,
+                mode=FILE_MODE,
+                readahead=True,
+                sync=True,
+                metasync=True,
+                writemap=False,
+                lock=True,
+            )
+        except lmdb.MemoryError:
+            continue
+        except lmdb.Error as error:
+            raise BackendDamaged(path, str(error)) from error
+    raise BackendDamaged(path, "no address space for the map")
+
+
+def _make(path: str) -> None:
+    """A new file with empty buckets, complete before it gets its name."""
+    temporary = path + _NEW
+    try:
+        env = _open_env(temporary)
+        try:
+            with env.begin(write=True) as txn:
+                for name in BUCKETS:
+                    env.open_db(name, txn=txn)
+            env.sync(True)
+        finally:
+            env.close()
+        os.replace(temporary, path)
+        _remove(temporary + _LOCK)
+        sync_directory(os.path.dirname(path))
+    except (lmdb.Error, OSError) as error:
+        raise StorageFailed(path, str(error)) from error
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass

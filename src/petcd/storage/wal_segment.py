@@ -1,0 +1,180 @@
+"""Segments of the log: their names, which of them to read, and walking the records of one.
+
+A segment is called ``<sequence, 16 hex>-<first index, 16 hex>.wal``: sequences count up by one,
+and every entry with an index at or above the first index, up to the next segment's, stands in it.
+Other names in the directory are not segments (``*.tmp`` is one in preparation, ``*.broken`` a copy
+that etcd's repair leaves).
+
+A walk stops at the end of the file, at a frame of zero, or at the first record that is not whole;
+it says where and why and judges nothing (that is ``wal_tail``'s part).
+
+Source: etcd's naming and framing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import struct
+from collections.abc import Iterator
+from typing import Final
+
+from google_crc32c import extend
+
+from petcd.storage.errors import WalNotFound
+from petcd.storage.files import Files
+from petcd.storage.wal_record import (
+    CRC,
+    FRAME_BYTES,
+    RECORD_BYTES_MAX,
+    SIZE_MASK,
+    DecodeError,
+    parse_record,
+)
+
+_NAME: Final = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})\.wal")
+_frame_at: Final = struct.Struct("<Q").unpack_from
+
+
+class Segment:
+    """One segment's place in the row."""
+
+    __slots__ = ("index", "name", "sequence")
+
+    def __init__(self, sequence: int, index: int) -> None:
+        self.sequence = sequence
+        self.index = index
+        self.name = f"{sequence:016x}-{index:016x}.wal"
+
+    def __repr__(self) -> str:
+        return f"Segment({self.name})"
+
+
+def list_segments(files: Files, directory: str) -> list[Segment]:
+    """All segments in the directory, oldest first."""
+    found = [_NAME.fullmatch(name) for name in files.names(directory)]
+    return sorted(
+        (Segment(int(match[1], 16), int(match[2], 16)) for match in found if match),
+        key=lambda segment: segment.sequence,
+    )
+
+
+def select_segments(segments: list[Segment], index: int, directory: str) -> list[Segment]:
+    """The segments to read for everything behind log position `index`.
+
+    Starts with the last one whose first index is not above `index`; from there on none may be
+    missing (older gaps are leftovers of a purge and harmless).  Raises WalNotFound.
+    """
+    for place in range(len(segments) - 1, -1, -1):
+        if segments[place].index <= index:
+            break
+    else:
+        raise WalNotFound(directory, f"no segment holds index {index}")
+    chosen = segments[place:]
+    for before, after in itertools.pairwise(chosen):
+        if after.sequence != before.sequence + 1:
+            raise WalNotFound(directory, f"the segment between {before.name} and {after.name}")
+    return chosen
+
+
+def frame_at(data: bytes, offset: int) -> tuple[int, int]:
+    """(record size, padding) that the frame at `offset` states."""
+    (frame,) = _frame_at(data, offset)
+    return frame & SIZE_MASK, (frame >> 56 & 7) if frame >> 63 else 0
+
+
+def frame_is_sound(size: int, padding: int) -> bool:
+    """False when no writer makes such a frame."""
+    return 0 < size <= RECORD_BYTES_MAX and (size + padding) & 7 == 0
+
+
+class SegmentWalk:
+    """Walks the records of one segment that was read whole into `data`.
+
+    After the walk: `end` is the offset behind the last good record, `crc` the chain there, and
+    `fault` says why the walk stopped before the end of the data, or is empty when it met a frame of
+    zero or the end.  `seeded` is False until a crc record has told where the chain stands.
+    """
+
+    __slots__ = ("chain_broken", "crc", "data", "end", "fault", "seeded")
+
+    def __init__(self, data: bytes, crc: int, seeded: bool) -> None:
+        self.data = data
+        self.crc = crc
+        self.seeded = seeded
+        self.end = 0
+        self.fault = ""
+        self.chain_broken = False
+
+    def records(self) -> Iterator[tuple[int, int, bytes]]:
+        """(offset, type, data) of each good record in turn; crc records are checked, not given."""
+        data, limit, pos, crc = self.data, len(self.data), 0, self.crc
+        try:
+            while pos + FRAME_BYTES <= limit:
+                size, padding = frame_at(data, pos)
+                if not size and not padding:
+                    return
+                start = pos + FRAME_BYTES
+                stop = start + size
+                if not frame_is_sound(size, padding):
+                    self.fault = f"no record has a frame of size {size} and padding {padding}"
+                    return
+                if stop + padding > limit:
+                    self.fault = f"the record's {size} bytes go beyond the end of the file"
+                    return
+                try:
+                    kind, stated, body = split_record(data, start, stop)
+                except DecodeError as error:
+                    self.fault = f"not a record: {error}"
+                    return
+                if kind == CRC:
+                    if self.seeded and stated != crc:
+                        self.chain_broken = True
+                        self.fault = f"crc record states {stated:08x}, the chain is {crc:08x}"
+                        return
+                    crc, self.seeded = stated, True
+                else:
+                    follows = extend(crc, body)
+                    if follows != stated:
+                        self.fault = f"crc is {follows:08x}, the record states {stated:08x}"
+                        return
+                    crc = follows
+                self.end, self.crc = stop + padding, crc
+                if kind != CRC:
+                    yield pos, kind, body
+                pos = self.end
+            if limit > pos and any(data[pos:]):
+                self.fault = "the file ends inside a frame"
+        finally:
+            self.crc = crc
+
+
+def split_record(data: bytes, start: int, stop: int) -> tuple[int, int, bytes]:
+    """(type, crc, data) of the record in ``data[start:stop]``; raises DecodeError.
+
+    Takes the usual shape apart by hand and leaves every other to the general codec.
+    """
+    if stop - start >= 12 and data[start] == 8 and data[start + 2] == 16:
+        kind = data[start + 1]
+        pos = start + 3
+        crc = shift = 0
+        while pos < stop - 1:
+            byte = data[pos]
+            pos += 1
+            crc |= (byte & 127) << shift
+            if byte < 128:
+                break
+            shift += 7
+        if data[pos] == 0x1A and pos + 1 < stop and shift <= 28 and kind < 128:
+            pos += 1
+            size = shift = 0
+            while pos < stop:
+                byte = data[pos]
+                pos += 1
+                size |= (byte & 127) << shift
+                if byte < 128:
+                    break
+                shift += 7
+            if pos + size == stop:
+                return kind, crc & 0xFFFF_FFFF, data[pos:stop]
+    return parse_record(data[start:stop])

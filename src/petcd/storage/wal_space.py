@@ -1,0 +1,158 @@
+"""Segments made ready before they are needed: files full of zeros that are on the disk.
+
+Why zeros: writing into blocks that exist and were written once is all that fdatasync then has to
+sync.  A file that grows, or one of reserved but never written blocks, makes it commit the file
+system's journal as well.  Measured (ext4, 400 writes with fdatasync each, median):
+
+=================  =======  =========  ==========
+write              growing  fallocate  zeros
+=================  =======  =========  ==========
+512 bytes           205 us     134 us   120-138 us
+8 KiB               203 us     185 us      134 us
+64 KiB              261 us     257 us      167 us
+=================  =======  =========  ==========
+
+Why a spare file and no zeroing ahead in the active one: a sync of the active segment would have to
+take the zeros along.  So a fresh log starts with a small segment, which costs next to nothing, and
+while that fills up a thread writes a spare of full size in slices, each synced, so that a sync of
+the log never queues behind more than one slice.  The log moves to the spare once the space that it
+has is used up.
+
+A spare that cannot be made (a full disk) is no error: the log grows its file instead, and fails
+when that fails.  It does not do: naming segments, deciding when to cut.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Final
+
+from petcd.storage.files import File, Files
+
+# The first segment of a new log.  Enough for a few thousand small entries, written in about 2 ms.
+FIRST_SEGMENT_BYTES: Final = 1 << 20
+# One slice of zeros: a sync that meets it is delayed by its transfer time, about 0.2 ms on a disk
+# of 1 GB/s.
+SLICE_BYTES: Final = 256 << 10
+SPARE_NAME: Final = "0.tmp"
+
+_ZEROS: Final = bytes(SLICE_BYTES)
+
+
+def write_zeros(file: File, start: int, end: int) -> None:
+    """Fill ``start..end`` with zeros, not synced; raises OSError."""
+    while start < end:
+        size = min(SLICE_BYTES, end - start)
+        file.write(start, _ZEROS[:size])
+        start += size
+
+
+class SpareSegment:
+    """Makes one segment ahead.  `step` works, `take` hands over; a lock lets a thread do the steps.
+
+    States: idle -> (wanted) -> filling -> ready -> (taken) -> idle.
+    """
+
+    __slots__ = ("_directory", "_file", "_files", "_filled", "_lock", "_size", "failure", "wanted")
+
+    def __init__(self, files: Files, directory: str, size: int) -> None:
+        self._files = files
+        self._directory = directory
+        self._size = size
+        self._file: File | None = None
+        self._filled = 0
+        self._lock = threading.Lock()
+        self.wanted = False
+        self.failure = ""  # why the last attempt ended, until the next one works
+
+    @property
+    def path(self) -> str:
+        """Where the spare stands while it has no segment's name."""
+        return os.path.join(self._directory, SPARE_NAME)
+
+    @property
+    def ready(self) -> bool:
+        """True when `take` would give a file."""
+        return self._file is not None and self._filled >= self._size
+
+    def step(self) -> bool:
+        """Write and sync one slice; False when nothing is left to do.  Never raises OSError."""
+        with self._lock:
+            if not self.wanted or self.ready:
+                return False
+            try:
+                if self._file is None:
+                    self._file = self._files.create(self.path)
+                    self._filled = 0
+                end = min(self._filled + SLICE_BYTES, self._size)
+                write_zeros(self._file, self._filled, end)
+                self._file.sync()
+            except OSError as error:
+                self._give_up(error)
+                return False
+            self._filled = end
+            self.failure = ""
+            return True
+
+    def take(self) -> File | None:
+        """The finished file, still under `path`; None when it is not finished."""
+        with self._lock:
+            if not self.ready:
+                return None
+            file, self._file, self.wanted = self._file, None, False
+            return file
+
+    def drop(self) -> None:
+        """Remove whatever there is; raises OSError."""
+        with self._lock:
+            self.wanted = False
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+                self._files.remove(self.path)
+
+    def _give_up(self, error: OSError) -> None:
+        self.wanted = False
+        self.failure = error.strerror or str(error)
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        try:
+            self._files.remove(self.path)
+        except OSError:
+            pass  # opening the log again removes it
+
+
+class SpareThread:
+    """A thread that runs the steps of a spare when told that there is something to do."""
+
+    __slots__ = ("_event", "_spare", "_stop", "_thread")
+
+    def __init__(self, spare: SpareSegment) -> None:
+        self._spare = spare
+        self._event = threading.Event()
+        self._stop = False
+        self._thread: threading.Thread | None = None
+
+    def wake(self) -> None:
+        """Start working; the thread itself is started by the first call."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="wal-spare", daemon=True)
+            self._thread.start()
+        self._event.set()
+
+    def stop(self) -> None:
+        """Return when the thread has ended (at most one slice later)."""
+        self._stop = True
+        self._event.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _run(self) -> None:
+        while not self._stop:
+            self._event.wait()
+            self._event.clear()
+            while not self._stop and self._spare.step():
+                pass
