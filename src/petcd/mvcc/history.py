@@ -23,20 +23,16 @@ from petcd.mvcc.revision import (
 )
 from petcd.wire.hot import decode_kv_key_meta, encode_kv
 
-# Rows read from the backend in one go; no iterator of the backend lives longer.
+# Rows read from the backend in one go.
 CHUNK_ROWS = 500
 
 
 def read_history(space: KeySpace, start: int, end: int, with_prev: bool) -> Iterator[Change]:
     """The changes with start <= revision < end, see ``Store.history``."""
     low, high = main_bound(start), main_bound(end)
-    while low < high:
-        rows = list(space.backend.scan(KEY_BUCKET, low, high, CHUNK_ROWS))
+    for rows in space.backend.scan_chunks(KEY_BUCKET, low, high, CHUNK_ROWS):
         for row, kv in rows:
             yield _change(space, row, kv, with_prev)
-        if len(rows) < CHUNK_ROWS:
-            return
-        low = rows[-1][0] + b"\0"
 
 
 def _change(space: KeySpace, row: bytes, kv: bytes, with_prev: bool) -> Change:

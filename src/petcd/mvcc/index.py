@@ -212,7 +212,7 @@ class KeyIndex:
     # ------------------------------------------------------------ trimming
 
     def trim(self, key: bytes, revision: int, limit: int) -> list[tuple[int, int, bool]]:
-        """Forget up to ``limit`` of the key's oldest revisions: what compacting at ``revision`` drops.
+        """Forget up to ``limit`` of what compacting at ``revision`` drops of the key, oldest first.
 
         That is what has a successor at or below ``revision``, and a tombstone below it.  A
         tombstone exactly at ``revision`` stays until the next compaction, so that a watcher

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from petcd.mvcc.keyspace import KeySpace
-from petcd.mvcc.revision import KEY_BUCKET, META_BUCKET, ROW_BYTES, parse_row_key
+from petcd.mvcc.revision import KEY_BUCKET, META_BUCKET, ROW_BYTES, unpack_row
 from petcd.mvcc.seams import Backend
 from petcd.wire.hot import decode_kv_key_meta
 
@@ -29,23 +29,20 @@ CHUNK_ROWS = 5000
 def read_mark(backend: Backend, name: bytes) -> int:
     """The revision in a mark of the meta bucket, -1 without one."""
     value = backend.get(META_BUCKET, name)
-    return -1 if value is None else parse_row_key(value)[0]
+    return -1 if value is None else int(unpack_row(value)[0])
 
 
 def load_steps(space: KeySpace) -> Generator[int, None, None]:
     """Fill an empty keyspace from its backend; yields the number of rows read so far."""
-    rows = 0
-    low = b""
-    while True:
-        count, last = _load_chunk(space, low)
-        rows += count
-        if count < CHUNK_ROWS:
-            break
-        yield rows
-        low = last + b"\0"
+    count = 0
+    for rows in space.backend.scan_chunks(KEY_BUCKET, b"", None, CHUNK_ROWS):
+        _load_rows(space, rows)
+        count += len(rows)
+        yield count
     space.index.finish_load()
+    backend = space.backend
     space.compact_revision = max(
-        read_mark(space.backend, FINISHED_COMPACT), read_mark(space.backend, SCHEDULED_COMPACT)
+        read_mark(backend, FINISHED_COMPACT), read_mark(backend, SCHEDULED_COMPACT)
     )
     space.revision = max(space.revision, space.compact_revision)
     for key, lease in space.lease_of.items():
@@ -53,26 +50,20 @@ def load_steps(space: KeySpace) -> Generator[int, None, None]:
             space.leases.attach(lease, key)
 
 
-def _load_chunk(space: KeySpace, low: bytes) -> tuple[int, bytes]:
-    """Read one chunk of rows from ``low`` on: (their number, the last row's key)."""
+def _load_rows(space: KeySpace, rows: list[tuple[bytes, bytes]]) -> None:
+    """Put one chunk of rows into the index."""
     index, lease_of = space.index, space.lease_of
-    from_bytes = int.from_bytes
-    row = low
-    count = main = 0
-    for row, kv in space.backend.scan(KEY_BUCKET, low, None, CHUNK_ROWS):
-        count += 1
-        main = from_bytes(row[:8], "big")
-        sub = from_bytes(row[9:17], "big")
+    main = 0
+    for row, kv in rows:
+        main, sub = unpack_row(row)
         key, create, _, version, lease = decode_kv_key_meta(kv)
         if len(row) > ROW_BYTES:
             index.load_tombstone(key, main, sub)
-            lease_of.pop(key, None)
-            continue
-        index.load_put(key, main, sub, create, version)
+            lease = 0
+        else:
+            index.load_put(key, main, sub, create, version)
         if lease:
             lease_of[key] = lease
         elif lease_of:
             lease_of.pop(key, None)
-    if count:
-        space.revision = main
-    return count, row
+    space.revision = main

@@ -57,7 +57,8 @@ class RangeResult:
         self.revision = revision
 
     def __repr__(self) -> str:
-        return f"RangeResult({len(self.kvs)} kvs, {self.more=}, {self.count=}, {self.revision=})"
+        tail = f"more={self.more}, count={self.count}, revision={self.revision}"
+        return f"RangeResult({len(self.kvs)} kvs, {tail})"
 
 
 Steps = Generator[None, None, RangeResult]
@@ -143,7 +144,7 @@ def _many_keys(space: KeySpace, request: RangeRequest, revision: int, current: i
     return RangeResult(kvs, 0 < limit < len(picked), count, current)
 
 
-def _walk(space: KeySpace, start: bytes, end: bytes, revision: int) -> Iterator[list[Entry]]:
+def walk(space: KeySpace, start: bytes, end: bytes, revision: int) -> Iterator[list[Entry]]:
     """The range's pairs at a pinned revision, a slice of keys at a time.
 
     Entries of an older revision know only their place: create revision and version are 0 there.
@@ -182,7 +183,7 @@ def _by_rank(
         live = index.live
         _emit(space, request, [live[key] for key in keys], kvs)
         return kvs
-    for entries in _walk(space, request.key, open_end(request.range_end), revision):
+    for entries in walk(space, request.key, open_end(request.range_end), revision):
         _emit(space, request, entries[: wanted - len(kvs)], kvs)
         if len(kvs) == wanted:
             break
@@ -198,7 +199,7 @@ def _pick(
     count = 0
     filtered = _is_filtered(request)
     complete = filtered or request.sort_target != SortTarget.KEY
-    for i, entries in enumerate(_walk(space, request.key, open_end(request.range_end), revision)):
+    for i, entries in enumerate(walk(space, request.key, open_end(request.range_end), revision)):
         if i:
             yield
         count += len(entries)

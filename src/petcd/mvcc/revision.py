@@ -12,10 +12,14 @@ bucket are such row keys too.  Source: etcd's server/mvcc/revision.go and kvstor
 
 from __future__ import annotations
 
+from struct import Struct
+
 KEY_BUCKET = b"key"
 META_BUCKET = b"meta"
 
 SUB_ZERO = b"_" + bytes(8)
+# (main, sub) of a row key.
+unpack_row = Struct(">QxQ").unpack_from
 TOMBSTONE = b"t"
 ROW_BYTES = 17  # a tombstone's row has one more
 
@@ -65,8 +69,8 @@ def row_key(main: int, sub: int) -> bytes:
 
 def parse_row_key(row: bytes) -> tuple[int, int, bool]:
     """(main, sub, is a tombstone) of a row of the key bucket."""
-    sub = int.from_bytes(row[9:17], "big")
-    return int.from_bytes(row[:8], "big"), sub, len(row) > ROW_BYTES
+    main, sub = unpack_row(row)
+    return main, sub, len(row) > ROW_BYTES
 
 
 def main_bound(main: int) -> bytes:

@@ -12,12 +12,12 @@ from typing import Protocol
 class ReadView(Protocol):
     """Something whose buckets can be read in key order."""
 
-    def scan(
-        self, bucket: bytes, start: bytes, end: bytes | None, limit: int = 0
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """Pairs with ``start <= key < end`` (None: no end) in key order; limit 0: all.
+    def scan_chunks(
+        self, bucket: bytes, start: bytes, end: bytes | None, rows: int
+    ) -> Iterator[list[tuple[bytes, bytes]]]:
+        """The pairs with ``start <= key < end`` (None: no end) in key order, up to ``rows`` a list.
 
-        The store exhausts each iterator before it writes again.
+        The iterator may be kept over writes; it need not show those below where it stands.
         """
         ...
 

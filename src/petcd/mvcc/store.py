@@ -31,7 +31,9 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 
 from petcd.mvcc import txn
-from petcd.mvcc.errors import KeyNotFound, LeaseNotFound
+from petcd.mvcc.compaction import Compactor, exists_any_steps
+from petcd.mvcc.errors import Compacted, FutureRevision, KeyNotFound, LeaseNotFound
+from petcd.mvcc.hashing import HashJob, HashKV, hash_steps
 from petcd.mvcc.history import prev_kv, read_history
 from petcd.mvcc.keyspace import KeySpace
 from petcd.mvcc.loading import load_steps
@@ -66,13 +68,15 @@ class DeleteOutcome:
 class Store:
     """See the module's text.  Call ``load`` before anything else."""
 
-    __slots__ = ("_backend_get", "_live", "_space")
+    __slots__ = ("_backend_get", "_compactor", "_hash_compactions", "_live", "_space")
 
-    def __init__(self, backend: Backend, leases: LeaseBook) -> None:
+    def __init__(self, backend: Backend, leases: LeaseBook, hash_compactions: bool = True) -> None:
+        self._hash_compactions = hash_compactions
         self._attach(KeySpace(backend, leases))
 
     def _attach(self, space: KeySpace) -> None:
         self._space = space
+        self._compactor = Compactor(space, self._hash_compactions)
         self._live = space.index.live
         self._backend_get = space.backend.get
 
@@ -95,7 +99,8 @@ class Store:
     def load(self) -> Generator[int, None, None]:
         """Rebuild everything from the backend; yields the number of rows read so far.
 
-        The lease book must be loaded before.
+        The lease book must be loaded before.  Afterwards an interrupted compaction is
+        ``compacting`` again.
         """
         space = KeySpace(self._space.backend, self._space.leases)
         yield from load_steps(space)
@@ -216,3 +221,93 @@ class Store:
         KeyNotFound, LeaseNotFound, FutureRevision, Compacted: nothing was done.
         """
         return txn.execute(self._space, request)
+
+    # ------------------------------------------------------------ compaction and hash
+
+    def compact(self, revision: int) -> int:
+        """Apply a compaction; returns the store's revision.  Compacted, FutureRevision.
+
+        Reads below ``revision`` are refused from now on; ``compact_step`` drops the rows.
+        """
+        self._compactor.schedule(revision)
+        return self._space.revision
+
+    @property
+    def compacting(self) -> bool:
+        """Whether rows of an applied compaction are still to be dropped."""
+        return self._compactor.running
+
+    @property
+    def finished_compact_revision(self) -> int:
+        """The last compaction whose rows are all gone (from the backend's buffers on)."""
+        return self._compactor.finished
+
+    @property
+    def compacted_rows(self) -> int:
+        """How many rows compactions dropped since the start."""
+        return self._compactor.rows_dropped
+
+    @property
+    def compaction_hashes(self) -> list[HashKV]:
+        """The hashes of the last compactions, ascending by revision."""
+        return self._compactor.hashes
+
+    def compact_step(self) -> bool:
+        """Drop rows for about 2 ms; False when all are gone.
+
+        True without progress while a sliced read needs them.
+        """
+        return self._compactor.step()
+
+    def compaction_steps(self) -> Generator[None, None, None]:
+        """``compact_step`` until there is nothing left to do."""
+        while self._compactor.step():
+            yield
+
+    def hash_kv_steps(self, revision: int) -> Generator[None, None, tuple[HashKV, int]]:
+        """HashKV of the history up to ``revision`` (0: the current one), in slices.
+
+        Returns it and the store's revision at the call.  The hash of a compaction at exactly
+        ``revision`` is answered from memory, with the compacted revision before it.
+        Compacted, FutureRevision at the first ``next``.
+        """
+        current = self._space.revision
+        for known in self._compactor.hashes:
+            if known.revision == revision:
+                return known, current
+        compacted = self._space.compact_revision
+        self._space.pin(compacted)
+        try:
+            job = yield from self.hash_job_steps(revision)
+            crc = yield from hash_steps(self._space.backend, job)
+        finally:
+            self._space.unpin(compacted)
+        return HashKV(crc, job.compact_revision, job.revision), current
+
+    def hash_job_steps(self, revision: int) -> Generator[None, None, HashJob]:
+        """Prepare ``hashing.hash_steps`` on a snapshot view taken right after this returns.
+
+        Finishes a running compaction first.  Compacted, FutureRevision at the first ``next``.
+        """
+        space = self._space
+        current, compacted = space.revision, space.compact_revision
+        if revision > current:
+            raise FutureRevision(revision, current)
+        if 0 < revision < compacted:
+            raise Compacted(revision, compacted)
+        revision = revision or current
+        while not self._compactor.is_trimmed(compacted):
+            self._compactor.step()
+            yield
+        exists_any = yield from exists_any_steps(space, revision)
+        return HashJob(compacted, revision, exists_any)
+
+    def hash_kv(self, revision: int) -> tuple[HashKV, int]:
+        """``hash_kv_steps`` at once."""
+        steps = self.hash_kv_steps(revision)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as done:
+                result: tuple[HashKV, int] = done.value
+                return result

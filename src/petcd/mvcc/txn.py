@@ -186,9 +186,9 @@ def _check_puts(space: KeySpace, ops: list[RequestOp]) -> None:
             deletes.append(op.request_delete_range)
         if put is None:
             continue
-        needs_key = put.ignore_value or put.ignore_lease
-        gone = put.key not in space.index.live or any(_deletes(d, put.key) for d in deletes)
-        if needs_key and gone:
+        if (put.ignore_value or put.ignore_lease) and (
+            put.key not in space.index.live or any(_deletes(d, put.key) for d in deletes)
+        ):
             raise KeyNotFound(put.key)
         if put.lease and not space.leases.exists(put.lease):
             raise LeaseNotFound(put.lease)
