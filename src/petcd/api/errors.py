@@ -1,0 +1,81 @@
+"""The one place where petcd's errors become gRPC codes and etcd's exact texts.
+
+Clients match on the text, byte for byte, so the texts are part of the protocol. Two of them go
+out with code Unknown, because that is what etcd's clients get and expect.
+Source: the error table of etcd's client API as of 3.5.
+"""
+
+from typing import Final
+
+from petcd.cluster import ChangeRefused, MemberKnown, MemberUnknown, NotALearner, PeerUrlKnown
+from petcd.lease import LeaseExists, LeaseNotFound, TtlTooLarge
+from petcd.member import errors as member
+from petcd.mvcc import errors as mvcc
+from petcd.wire.codec import DecodeError
+
+OK: Final = 0
+CANCELLED: Final = 1
+UNKNOWN: Final = 2
+INVALID_ARGUMENT: Final = 3
+DEADLINE_EXCEEDED: Final = 4
+NOT_FOUND: Final = 5
+PERMISSION_DENIED: Final = 7
+RESOURCE_EXHAUSTED: Final = 8
+FAILED_PRECONDITION: Final = 9
+OUT_OF_RANGE: Final = 11
+UNIMPLEMENTED: Final = 12
+INTERNAL: Final = 13
+UNAVAILABLE: Final = 14
+DATA_LOSS: Final = 15
+UNAUTHENTICATED: Final = 16
+
+_LEASE_NOT_FOUND = (NOT_FOUND, "etcdserver: requested lease not found")
+
+_STATUS: dict[type[Exception], tuple[int, str]] = {
+    mvcc.EmptyKey: (INVALID_ARGUMENT, "etcdserver: key is not provided"),
+    mvcc.KeyNotFound: (INVALID_ARGUMENT, "etcdserver: key not found"),
+    mvcc.ValueProvided: (INVALID_ARGUMENT, "etcdserver: value is provided"),
+    mvcc.LeaseProvided: (INVALID_ARGUMENT, "etcdserver: lease is provided"),
+    mvcc.TooManyOperations: (
+        INVALID_ARGUMENT,
+        "etcdserver: too many operations in txn request",
+    ),
+    mvcc.DuplicateKey: (INVALID_ARGUMENT, "etcdserver: duplicate key given in txn request"),
+    mvcc.InvalidSortOption: (INVALID_ARGUMENT, "etcdserver: invalid sort option"),
+    mvcc.Compacted: (OUT_OF_RANGE, "etcdserver: mvcc: required revision has been compacted"),
+    mvcc.FutureRevision: (
+        OUT_OF_RANGE,
+        "etcdserver: mvcc: required revision is a future revision",
+    ),
+    mvcc.LeaseNotFound: _LEASE_NOT_FOUND,
+    LeaseNotFound: _LEASE_NOT_FOUND,
+    LeaseExists: (FAILED_PRECONDITION, "etcdserver: lease already exists"),
+    TtlTooLarge: (OUT_OF_RANGE, "etcdserver: too large lease TTL"),
+    member.NoSpace: (RESOURCE_EXHAUSTED, "etcdserver: mvcc: database space exceeded"),
+    member.ClusterCorrupt: (DATA_LOSS, "etcdserver: corrupt cluster"),
+    member.RequestTooLarge: (INVALID_ARGUMENT, "etcdserver: request is too large"),
+    member.TooManyRequests: (UNKNOWN, "etcdserver: too many requests"),
+    member.NoLeader: (UNAVAILABLE, "etcdserver: no leader"),
+    member.LeaderChanged: (UNAVAILABLE, "etcdserver: leader changed"),
+    member.TimedOut: (UNAVAILABLE, "etcdserver: request timed out"),
+    member.Stopped: (UNAVAILABLE, "etcdserver: server stopped"),
+    MemberKnown: (FAILED_PRECONDITION, "etcdserver: member ID already exist"),
+    MemberUnknown: (NOT_FOUND, "etcdserver: member not found"),
+    PeerUrlKnown: (FAILED_PRECONDITION, "etcdserver: Peer URLs already exists"),
+    NotALearner: (FAILED_PRECONDITION, "etcdserver: can only promote a learner member"),
+}
+
+# What grpc-go answers when a message does not parse.
+_UNPARSABLE = "grpc: error unmarshalling request: {}"
+
+
+def status_of(error: Exception) -> tuple[int, str]:
+    """(gRPC code, text) for an error; anything unknown is Unknown with its own text, as in etcd."""
+    status = _STATUS.get(type(error))
+    if status is not None:
+        return status
+    if isinstance(error, DecodeError):
+        return INTERNAL, _UNPARSABLE.format(error)
+    if isinstance(error, ChangeRefused):
+        return FAILED_PRECONDITION, str(error)
+    return UNKNOWN, str(error)

@@ -1,0 +1,84 @@
+"""What the services ask of the process they run in.
+
+The services translate; the host owns the loop, the log and the member. The seam is callbacks, not
+coroutines: an outcome belongs to a batch of hundreds, and one plain call each is what a batch can
+afford.
+"""
+
+from collections.abc import Callable, Generator
+from typing import Any, Protocol
+
+from petcd.member import Member
+
+# Called as finish(context, outcome) once the request is applied, refused or timed out.
+# The outcome of a refusal is an exception.
+Finish = Callable[[Any, object], None]
+
+
+class LongWork(Protocol):
+    """Work on the backend that takes longer than a turn of the loop."""
+
+    def in_use_bytes(self) -> int:
+        """Bytes in use in the backend."""
+        ...
+
+    def file_bytes(self) -> int:
+        """Size of the backend's file."""
+        ...
+
+    def when_compacted(self, revision: int, done: Callable[[], None]) -> None:
+        """Call back when rows below the revision are gone and the backend is on disk."""
+        ...
+
+    def hash_all(self, finish: Finish, context: Any) -> None:
+        """Hash of all buckets, off the loop: the outcome is (hash, current revision)."""
+        ...
+
+    def defragment(self, finish: Finish, context: Any) -> None:
+        """Compact the backend's file in the background; the outcome is None."""
+        ...
+
+
+class Host(Protocol):
+    """The running member as the services see it."""
+
+    member: Member
+    long_work: LongWork
+    header_prefix: bytes
+    max_request_bytes: int
+    max_txn_ops: int
+    # What is left of the quota, looked up once a turn; a write that costs this much is refused.
+    room_bytes: int
+
+    def next_request_id(self) -> int:
+        """A request id that is unique in the cluster and over restarts."""
+        ...
+
+    def propose(self, request_id: int, data: bytes, finish: Finish, context: Any) -> None:
+        """Put an encoded internal request into the log and call back with its outcome."""
+        ...
+
+    def propose_conf_change(
+        self, change_type: int, member_id: int, member_json: bytes, finish: Finish, context: Any
+    ) -> None:
+        """Propose a membership change; the outcome is the list of members or a refusal."""
+        ...
+
+    def read(self, serve: Callable[[Any, object], None], context: Any) -> None:
+        """Call serve(context, None) as soon as a linearizable read may be served.
+
+        The second argument is an exception when it may not.
+        """
+        ...
+
+    def monotonic_s(self) -> float:
+        """The clock that leases are measured with."""
+        ...
+
+    def raise_nospace(self) -> None:
+        """Propose the NOSPACE alarm for this member, unless that is under way."""
+        ...
+
+    def drive(self, steps: Generator[object, None, Any], done: Finish, context: Any) -> None:
+        """Run sliced work on the loop, in turns with other work; done gets its return value."""
+        ...

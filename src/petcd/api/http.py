@@ -1,0 +1,167 @@
+"""The plain HTTP endpoints of the client port: health, version, metrics.
+
+    /health              {"health":"true","reason":""} or 503 with the reason
+    /livez, /readyz      "ok", or 503 with one line a failed check; ?verbose, ?exclude=NAME
+    /livez/NAME          one check
+    /version             {"etcdserver":"...","etcdcluster":"...","petcd":"..."}
+    /metrics             Prometheus text
+
+Texts and statuses are etcd's as of 3.5.
+"""
+
+import json
+from collections.abc import Callable
+from urllib.parse import parse_qs, urlsplit
+
+from petcd.api.errors import status_of
+from petcd.api.host import Host
+from petcd.transport.http import HttpRequest, HttpResponder
+from petcd.version import ETCD_VERSION, PETCD_VERSION
+from petcd.wire.maintenance import AlarmType
+
+_TEXT = (b"content-type", b"text/plain; charset=utf-8")
+_JSON = (b"content-type", b"application/json")
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
+_METRICS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+LIVEZ = ("serializable_read",)
+READYZ = ("data_corruption", "serializable_read", "linearizable_read", "non_learner")
+
+# Called with None, or with the reason of a failure.
+Verdict = Callable[[str | None], None]
+
+
+class HttpEndpoints:
+    """Answers HTTP requests that are not gRPC."""
+
+    def __init__(self, host: Host, metrics: Callable[[], bytes]) -> None:
+        self._host = host
+        self._metrics = metrics
+        self.healthy_total = 0
+        self.unhealthy_total = 0
+
+    def handle(self, request: HttpRequest, respond: HttpResponder) -> None:
+        """Answer one request; unknown paths get Go's 404."""
+        parts = urlsplit(request.target)
+        path, query = parts.path, parse_qs(parts.query, keep_blank_values=True)
+        if path == "/health":
+            self._only_get(request, respond, lambda: self._health(query, respond))
+        elif path == "/version":
+            self._only_get(request, respond, lambda: self._version(respond))
+        elif path == "/metrics":
+            respond.send(200, [_METRICS], self._metrics())
+        elif path.startswith(("/livez", "/readyz")) and self._names(path):
+            names = self._names(path)
+            self._only_get(request, respond, lambda: self._checks(names, query, respond))
+        else:
+            send_text(respond, 404, "404 page not found\n")
+
+    def _only_get(
+        self, request: HttpRequest, respond: HttpResponder, answer: Callable[[], None]
+    ) -> None:
+        if request.method == "GET":
+            answer()
+        else:
+            send_text(respond, 405, "Method Not Allowed\n", (b"allow", b"GET"))
+
+    # -- version ------------------------------------------------------------------------------
+
+    def _version(self, respond: HttpResponder) -> None:
+        cluster = self._host.member.membership.version or "not_decided"
+        body = {"etcdserver": ETCD_VERSION, "etcdcluster": cluster, "petcd": PETCD_VERSION}
+        respond.send(200, [_JSON], json.dumps(body, separators=(",", ":")).encode())
+
+    # -- /health ------------------------------------------------------------------------------
+
+    def _health(self, query: dict[str, list[str]], respond: HttpResponder) -> None:
+        serializable = query.get("serializable") == ["true"]
+        excluded = set(query.get("exclude", ()))
+        member = self._host.member
+        for alarm in member.alarms.get():
+            name = {AlarmType.NOSPACE: "NOSPACE", AlarmType.CORRUPT: "CORRUPT"}.get(
+                alarm.alarm, "UNKNOWN"
+            )
+            if name not in excluded:
+                self._answer_health(respond, f"ALARM {name}")
+                return
+        if not serializable and not member.leader_id:
+            self._answer_health(respond, "RAFT NO LEADER")
+        elif serializable:
+            self._answer_health(respond, None)
+        else:
+            self._host.read(self._health_read, respond)
+
+    def _health_read(self, respond: HttpResponder, refusal: object) -> None:
+        failed = isinstance(refusal, Exception)
+        self._answer_health(respond, f"RANGE ERROR:{_text_of(refusal)}" if failed else None)
+
+    def _answer_health(self, respond: HttpResponder, reason: str | None) -> None:
+        healthy = reason is None
+        body = json.dumps(
+            {"health": "true" if healthy else "false", "reason": reason or ""},
+            separators=(",", ":"),
+        )
+        if healthy:
+            self.healthy_total += 1
+            respond.send(200, [_TEXT], body.encode())
+        else:
+            self.unhealthy_total += 1
+            send_text(respond, 503, body + "\n")
+
+    # -- /livez and /readyz -------------------------------------------------------------------
+
+    def _names(self, path: str) -> tuple[str, ...]:
+        kind, _, name = path.strip("/").partition("/")
+        known = {"livez": LIVEZ, "readyz": READYZ}.get(kind, ())
+        if not name:
+            return known
+        return (name,) if name in known else ()
+
+    def _checks(
+        self, names: tuple[str, ...], query: dict[str, list[str]], respond: HttpResponder
+    ) -> None:
+        excluded = set(query.get("exclude", ()))
+        wanted = [name for name in names if name not in excluded]
+        lines: list[str] = []
+        failed = False
+
+        def next_check() -> None:
+            if wanted:
+                name = wanted.pop(0)
+                self._run_check(name, lambda reason: note(name, reason))
+            elif failed:
+                send_text(respond, 503, "".join(lines) + "\n")
+            else:
+                body = ("".join(lines) if "verbose" in query else "") + "ok\n"
+                respond.send(200, [_TEXT, _NOSNIFF], body.encode())
+
+        def note(name: str, reason: str | None) -> None:
+            nonlocal failed
+            failed = failed or reason is not None
+            lines.append(f"[+]{name} ok\n" if reason is None else f"[-]{name} failed: {reason}\n")
+            next_check()
+
+        next_check()
+
+    def _run_check(self, name: str, verdict: Verdict) -> None:
+        member = self._host.member
+        if name == "data_corruption":
+            verdict("alarm activated: CORRUPT" if member.alarms.corrupt else None)
+        elif name == "non_learner":
+            local = member.membership.local
+            learner = local is not None and local.is_learner
+            verdict("learner does not serve traffic" if learner else None)
+        elif name == "linearizable_read":
+            self._host.read(
+                lambda _, refusal: verdict(_text_of(refusal) if refusal is not None else None), None
+            )
+        else:
+            verdict(None)
+
+
+def send_text(respond: HttpResponder, status: int, text: str, *more: tuple[bytes, bytes]) -> None:
+    """Answer with plain text, as Go's http.Error does."""
+    respond.send(status, [_TEXT, _NOSNIFF, *more], text.encode())
+
+
+def _text_of(refusal: object) -> str:
+    return status_of(refusal)[1] if isinstance(refusal, Exception) else ""

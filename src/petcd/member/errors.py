@@ -1,0 +1,50 @@
+"""Why the member refuses a request. Each carries data; texts for clients live in `api.errors`."""
+
+
+class RequestRefused(Exception):
+    """Base of what the member answers instead of a result."""
+
+
+class NoSpace(RequestRefused):
+    """The store is at its quota, or the NOSPACE alarm is on; deletes and compaction go on."""
+
+
+class ClusterCorrupt(RequestRefused):
+    """The CORRUPT alarm is on; nothing may be written."""
+
+
+class RequestTooLarge(RequestRefused):
+    """The encoded log entry would exceed `--max-request-bytes`."""
+
+    def __init__(self, size_bytes: int, bytes_max: int) -> None:
+        super().__init__(f"request of {size_bytes} bytes, at most {bytes_max} are allowed")
+        self.size_bytes = size_bytes
+        self.bytes_max = bytes_max
+
+
+class TooManyRequests(RequestRefused):
+    """More proposals wait than the member is willing to hold."""
+
+
+class NoLeader(RequestRefused):
+    """There is no leader to take the request."""
+
+
+class LeaderChanged(RequestRefused):
+    """The leader changed while the request waited; its outcome is not known."""
+
+
+class TimedOut(RequestRefused):
+    """The request was not committed in time; its outcome is not known."""
+
+
+class Stopped(RequestRefused):
+    """The member is shutting down."""
+
+
+class NotSupported(RequestRefused):
+    """The log holds a request that this version does not know."""
+
+    def __init__(self, field_number: int) -> None:
+        super().__init__(f"request with field number {field_number} is not supported")
+        self.field_number = field_number

@@ -1,0 +1,150 @@
+"""Long work of one member: compaction in slices, defragmentation and hashes beside the loop."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from time import perf_counter
+from typing import Any
+
+import google_crc32c
+
+from petcd.api.host import Finish
+from petcd.member import Member
+from petcd.server.committer import Committer
+from petcd.storage.backend import BUCKETS
+from petcd.storage.errors import BackendBusy
+from petcd.storage.lmdb_backend import LmdbBackend, LmdbView
+
+# Between two slices of compaction the loop serves others at least this long.
+COMPACTION_PAUSE_S = 0.001
+# How long to wait before asking again when the backend is in use.
+BUSY_RETRY_S = 0.01
+
+
+class Operations:
+    """What runs for longer than a turn. All methods belong to the loop thread."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        member: Member,
+        backend: LmdbBackend,
+        committer: Committer[Any],
+        executor: Executor,
+    ) -> None:
+        self.defrag_durations_s: Callable[[float], None] = lambda duration_s: None
+        self._loop = loop
+        self._store = member.store
+        self._backend = backend
+        self._committer = committer
+        self._executor = executor
+        self._compaction_runs = False
+        self._defragmenting = False
+        self._compacted_waiters: list[tuple[int, Callable[[], None]]] = []
+
+    def in_use_bytes(self) -> int:
+        """Bytes in use in the backend, pending writes included."""
+        return self._backend.size_in_use()
+
+    def file_bytes(self) -> int:
+        """Size of the backend's file."""
+        return self._backend.size()
+
+    # -- compaction ---------------------------------------------------------------------------
+
+    def maybe_compact(self) -> None:
+        """Start removing rows when an applied compaction left some."""
+        if not self._compaction_runs and self._store.compacting:
+            self._compaction_runs = True
+            self._loop.call_soon(self._compaction_slice)
+
+    def when_compacted(self, revision: int, done: Callable[[], None]) -> None:
+        """See `petcd.api.host.Host`."""
+        self._compacted_waiters.append((revision, done))
+        self.maybe_compact()
+        if not self._compaction_runs:
+            self._tell_compacted()
+
+    def _compaction_slice(self) -> None:
+        if self._store.compact_step():
+            self._committer.maybe_commit()
+            self._loop.call_later(COMPACTION_PAUSE_S, self._compaction_slice)
+        else:
+            self._compaction_runs = False
+            self._tell_compacted()
+
+    def _tell_compacted(self) -> None:
+        finished = self._store.finished_compact_revision
+        due = [done for revision, done in self._compacted_waiters if revision <= finished]
+        self._compacted_waiters = [w for w in self._compacted_waiters if w[0] > finished]
+        for done in due:
+            self._committer.when_synced(done)
+
+    # -- defragmentation ----------------------------------------------------------------------
+
+    def defragment(self, finish: Finish, context: Any) -> None:
+        """Copy the pages in use to a new file while serving goes on, then swap the files."""
+        if self._defragmenting:
+            self._loop.call_later(BUSY_RETRY_S, self.defragment, finish, context)
+            return
+        self._defragmenting = True
+        started_s = perf_counter()
+
+        def end(outcome: object) -> None:
+            self._defragmenting = False
+            self._committer.resume()
+            self.defrag_durations_s(perf_counter() - started_s)
+            finish(context, outcome)
+
+        def copied(future: "Future[None]") -> None:
+            error = future.exception()
+            if error is not None:
+                self._backend.cancel_defragment()
+                end(error)
+                return
+            swap()
+
+        def swap() -> None:
+            try:
+                self._backend.end_defragment()
+            except BackendBusy:
+                self._loop.call_later(BUSY_RETRY_S, swap)
+            else:
+                end(None)
+
+        def copy() -> None:
+            self._backend.begin_defragment()
+            future = self._executor.submit(self._backend.write_defragment)
+            future.add_done_callback(lambda done: self._loop.call_soon_threadsafe(copied, done))
+
+        self._committer.when_synced(lambda: self._committer.hold(copy))
+
+    # -- hash of everything -------------------------------------------------------------------
+
+    def hash_all(self, finish: Finish, context: Any) -> None:
+        """See `petcd.api.host.Host`."""
+
+        def synced() -> None:
+            revision = self._store.revision
+            view = self._backend.snapshot_view()
+            future = self._executor.submit(_hash_view, view)
+            future.add_done_callback(
+                lambda done: self._loop.call_soon_threadsafe(hashed, done, view, revision)
+            )
+
+        def hashed(future: "Future[int]", view: LmdbView, revision: int) -> None:
+            view.close()
+            error = future.exception()
+            finish(context, error if error is not None else (future.result(), revision))
+
+        self._committer.when_synced(synced)
+
+
+def _hash_view(view: LmdbView) -> int:
+    """CRC-32C over the names, keys and values of all buckets, buckets by name."""
+    crc = 0
+    for bucket in sorted(BUCKETS):
+        crc = google_crc32c.extend(crc, bucket)
+        for rows in view.scan_chunks(bucket, b"", None):
+            crc = google_crc32c.extend(crc, b"".join([part for row in rows for part in row]))
+    return crc

@@ -1,0 +1,86 @@
+"""Linearizable reads: many reads wait for one confirmation.
+
+Reads that arrive while a confirmation is under way wait for the next one, because the index that
+is being confirmed may be older than a write they must see. Each round, and each retry of a round,
+has an id of its own, so that a late answer to an earlier one confirms nothing.
+Source: Raft dissertation, section 6.4; the rounds are etcd's.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from petcd.member import Member
+from petcd.member.errors import LeaderChanged, TimedOut
+
+RETRY_S = 0.5
+
+Serve = Callable[[Any, object], None]
+
+
+class ReadQueue:
+    """Reads of one member that wait for the read index."""
+
+    def __init__(
+        self, member: Member, next_id: Callable[[], int], request_timeout_s: float
+    ) -> None:
+        self._member = member
+        self._next_id = next_id
+        self._timeout_s = request_timeout_s
+        self._waiting: list[tuple[Serve, Any]] = []
+        self._round: list[tuple[Serve, Any]] = []
+        self._round_ids: set[bytes] = set()
+        self._round_started_s = 0.0
+        self._asked_s = 0.0
+        self._leader_id = 0
+        self._index: int | None = None
+
+    def add(self, serve: Serve, context: Any) -> None:
+        """Queue a read; `pump` takes it from there."""
+        self._waiting.append((serve, context))
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no read waits."""
+        return not self._waiting and not self._round
+
+    def pump(self, now_s: float) -> None:
+        """Start a round, ask again, serve or give up: whatever is due now."""
+        if self._round:
+            self._continue_round(now_s)
+        if not self._round and self._waiting:
+            self._round, self._waiting = self._waiting, []
+            self._round_started_s = now_s
+            self._leader_id = self._member.leader_id
+            self._index = None
+            self._ask(now_s)
+
+    def confirmed(self, context: bytes, index: int) -> None:
+        """Raft confirmed a read index; answers to earlier rounds are dropped."""
+        if context in self._round_ids:
+            self._index = index
+
+    def _ask(self, now_s: float) -> None:
+        request = self._next_id().to_bytes(8, "big")
+        self._round_ids.add(request)
+        self._asked_s = now_s
+        self._member.node.read_index(request)
+
+    def _continue_round(self, now_s: float) -> None:
+        member = self._member
+        if self._index is not None:
+            if member.applied_index >= self._index:
+                self._end(None)
+        elif self._leader_id and member.leader_id != self._leader_id:
+            self._end(LeaderChanged())
+        elif now_s - self._round_started_s > self._timeout_s:
+            self._end(TimedOut())
+        elif now_s - self._asked_s >= RETRY_S:
+            self._leader_id = member.leader_id
+            self._ask(now_s)
+
+    def _end(self, refusal: Exception | None) -> None:
+        served, self._round = self._round, []
+        self._round_ids.clear()
+        self._index = None
+        for serve, context in served:
+            serve(context, refusal)

@@ -1,0 +1,302 @@
+"""The asyncio shell around the mind: it gathers events, performs effects, delivers outcomes.
+
+One turn of the loop, for everything that came in since the last one:
+
+    proposals -> raft -> one write and one sync of the log -> apply -> outcomes -> one flush
+
+The turn is the batch: under load hundreds of proposals share a sync, alone a proposal waits for
+nothing. The sync runs on the loop while the disk is quick, since handing it to a thread costs more
+than it takes; on a slow disk it runs in a thread, so that heartbeats and reads go on.
+
+Order (the member's contract): an outcome is delivered only after the entry is synced and applied;
+a failed write or sync ends the process and is never retried, since what the disk holds is unknown.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from time import perf_counter
+from typing import Any, Protocol
+
+from petcd.api.host import Finish, LongWork
+from petcd.member import Member
+from petcd.member.apply import ALARM
+from petcd.member.errors import NoLeader, Stopped, TimedOut, TooManyRequests
+from petcd.raft.ready import Ready
+from petcd.raft.types import Entry, HardState
+from petcd.server.committer import Committer
+from petcd.server.reads import ReadQueue
+from petcd.wire.hot import header_prefix, internal_request
+from petcd.wire.maintenance import AlarmAction, AlarmRequest, AlarmType
+
+# etcd refuses proposals 5,000 entries behind the applied index; here committed entries are applied
+# in the same turn, so what is bounded is the queue in front of the log.
+PROPOSALS_MAX = 100_000
+# A proposal batch is cut here, so that one turn of the loop stays short.
+BATCH_PROPOSALS_MAX = 1_000
+# Above this average time a sync leaves the loop for a thread.
+INLINE_SYNC_S = 0.002
+# How long a slice of background work may hold the loop between two looks at the sockets.
+SLICE_PAUSE_S = 0.0
+
+
+class Log(Protocol):
+    """The write-ahead log as the runtime uses it."""
+
+    def save(self, hard_state: HardState | None, entries: list[Entry]) -> None: ...
+
+    def sync(self) -> None: ...
+
+
+class Watchers(Protocol):
+    """Who wants to hear of changes."""
+
+    def notify(self, changes: list[Any]) -> None: ...
+
+
+class Runtime:
+    """Drives one member. All methods run on the loop thread."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        member: Member,
+        log: Log,
+        watchers: Watchers,
+        committer: Committer[Any],
+        long_work: LongWork,
+        room: Callable[[], int],
+        die: Callable[[BaseException], None],
+        request_timeout_s: float,
+        max_request_bytes: int,
+        max_txn_ops: int,
+    ) -> None:
+        self.member = member
+        self.long_work = long_work
+        self.header_prefix = header_prefix(member.membership.cluster_id, member.id)
+        self.max_request_bytes = max_request_bytes
+        self.max_txn_ops = max_txn_ops
+        self.room_bytes = room()
+        self.proposals_failed = 0
+        self.sync_durations_s: Callable[[float], None] = lambda duration_s: None
+        self.after_turn: list[Callable[[], None]] = []
+        self._loop = loop
+        self._log = log
+        self._watchers = watchers
+        self._committer = committer
+        self._room = room
+        self._die = die
+        self._timeout_s = request_timeout_s
+        self._queue: list[bytes] = []
+        self._waiters: dict[int, tuple[Finish, Any, float]] = {}
+        self._reads = ReadQueue(member, self.next_request_id, request_timeout_s)
+        self._alarm_due = False
+        self._turn_due = False
+        self._syncing = False
+        self._stopped = False
+        self._now_s = loop.time()
+        self._sync_average_s = 0.0
+        self._sync_thread = ThreadPoolExecutor(1, "wal-sync")
+        self._id_prefix = (member.id & 0xFFFF) << 48
+        self._id_suffix = (time.time_ns() // 1_000_000 & 0xFF_FFFF_FFFF) << 8
+
+    # -- requests -----------------------------------------------------------------------------
+
+    def next_request_id(self) -> int:
+        """Two bytes of the member id, five of the start time in ms, a counter: unique enough to
+        tell apart the requests of all members over restarts. The rule is etcd's."""
+        self._id_suffix += 1
+        return self._id_prefix | self._id_suffix & 0xFFFF_FFFF_FFFF
+
+    def propose(self, request_id: int, data: bytes, finish: Finish, context: Any) -> None:
+        """See `petcd.api.host.Host`."""
+        if self._stopped or len(self._queue) >= PROPOSALS_MAX:
+            finish(context, Stopped() if self._stopped else TooManyRequests())
+            return
+        self._queue.append(data)
+        self._waiters[request_id] = (finish, context, self._now_s)
+        if not self._turn_due:
+            self._turn_due = True
+            self._loop.call_soon(self.turn)
+
+    @property
+    def proposals_pending(self) -> int:
+        """Proposals that wait for their outcome."""
+        return len(self._waiters)
+
+    def read(self, serve: Callable[[Any, object], None], context: Any) -> None:
+        """See `petcd.api.host.Host`."""
+        if self.member.read_is_confirmed():
+            serve(context, None)
+        elif self._stopped:
+            serve(context, Stopped())
+        else:
+            self._reads.add(serve, context)
+            self.schedule_turn()
+
+    def raise_nospace(self) -> None:
+        """See `petcd.api.host.Host`."""
+        if self._alarm_due or self.member.alarms.nospace:
+            return
+        self._alarm_due = True
+        self.propose_alarm(AlarmAction.ACTIVATE, AlarmType.NOSPACE)
+
+    def propose_alarm(self, action: int, alarm_type: int) -> None:
+        """Raise or clear an alarm of this member through the log."""
+        request = AlarmRequest(action=action, memberID=self.member.id, alarm=alarm_type)
+        request_id = self.next_request_id()
+        data = internal_request(request_id, ALARM, request.encode())
+        self.propose(request_id, data, self._alarm_changed, None)
+
+    def _alarm_changed(self, context: None, outcome: object) -> None:
+        self._alarm_due = False
+
+    def monotonic_s(self) -> float:
+        """The loop's clock."""
+        return self._loop.time()
+
+    # -- turns --------------------------------------------------------------------------------
+
+    def schedule_turn(self) -> None:
+        """Have a turn soon."""
+        if not self._turn_due:
+            self._turn_due = True
+            self._loop.call_soon(self.turn)
+
+    def tick(self) -> None:
+        """A heartbeat interval has passed."""
+        self.member.tick()
+        self._expire_waiters()
+        self.schedule_turn()
+
+    def turn(self) -> None:
+        """Take everything that is queued through the log and back; normally called by the loop."""
+        self._turn_due = False
+        if self._syncing or self._stopped:
+            return
+        self._now_s = self._loop.time()
+        try:
+            if self._queue:
+                self._propose_queued()
+            self._reads.pump(self._now_s)
+            self._perform()
+        except Exception as error:  # a broken invariant or a failed write: stop before worse
+            self._die(error)
+            return
+        for hook in self.after_turn:
+            hook()
+        if self._queue and not self._syncing:
+            self.schedule_turn()
+
+    def _propose_queued(self) -> None:
+        batch = self._queue[:BATCH_PROPOSALS_MAX]
+        del self._queue[:BATCH_PROPOSALS_MAX]
+        try:
+            self.member.propose(batch)
+        except NoLeader:
+            # As in etcd the request is not refused at once: the client's time runs, and a leader
+            # may be elected before it is over.
+            self._queue[:0] = batch
+
+    def _perform(self) -> None:
+        """Carry out effects until there are none, or until a sync went to the thread."""
+        take_ready = self.member.take_ready
+        while True:
+            ready = take_ready()
+            if ready is None:
+                break
+            if ready.entries or ready.hard_state is not None:
+                self._log.save(ready.hard_state, ready.entries)
+                if ready.must_sync and not self._sync(ready):
+                    return
+            self._complete(ready)
+        self._reads.pump(self._now_s)
+
+    def _sync(self, ready: Ready) -> bool:
+        """Make the log durable; False when a thread does it and `_complete` comes later."""
+        started_s = perf_counter()
+        if self._sync_average_s < INLINE_SYNC_S:
+            self._log.sync()
+            self._note_sync(perf_counter() - started_s)
+            return True
+        self._syncing = True
+        future = self._sync_thread.submit(self._log.sync)
+        future.add_done_callback(
+            lambda done: self._loop.call_soon_threadsafe(self._synced, done, ready, started_s)
+        )
+        return False
+
+    def _synced(self, future: "Future[None]", ready: Ready, started_s: float) -> None:
+        self._syncing = False
+        error = future.exception()
+        if error is not None:
+            self._die(error)
+            return
+        self._note_sync(perf_counter() - started_s)
+        self._now_s = self._loop.time()
+        self._complete(ready)
+        self.turn()
+
+    def _note_sync(self, duration_s: float) -> None:
+        self._sync_average_s += (duration_s - self._sync_average_s) / 16
+        self.sync_durations_s(duration_s)
+
+    def _complete(self, ready: Ready) -> None:
+        for state in ready.read_states:
+            self._reads.confirmed(state.context, state.index)
+        outcomes = self.member.complete(ready, self._now_s)
+        pop = self._waiters.pop
+        for request_id, outcome in outcomes:
+            waiter = pop(request_id, None)
+            if waiter is not None:
+                waiter[0](waiter[1], outcome)
+        if ready.committed_entries:
+            changes = self.member.store.take_changes()
+            if changes:
+                self._watchers.notify(changes)
+            self.room_bytes = self._room()
+            self._committer.maybe_commit()
+
+    def _expire_waiters(self) -> None:
+        """Give up on requests that waited too long; the dict is in order of arrival."""
+        limit_s = self._loop.time() - self._timeout_s
+        late = []
+        for request_id, waiter in self._waiters.items():
+            if waiter[2] > limit_s:
+                break
+            late.append(request_id)
+        for request_id in late:
+            finish, context, _ = self._waiters.pop(request_id)
+            self.proposals_failed += 1
+            finish(context, TimedOut())
+
+    # -- sliced work --------------------------------------------------------------------------
+
+    def drive(self, steps: Generator[object, None, Any], done: Finish, context: Any) -> None:
+        """Run a generator of slices; done(context, its return value or the error it raised)."""
+        try:
+            next(steps)
+        except StopIteration as end:
+            done(context, end.value)
+        except Exception as error:  # a refusal travels to the caller as a value
+            done(context, error)
+        else:
+            self._loop.call_later(SLICE_PAUSE_S, self.drive, steps, done, context)
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Refuse what waits and take no more turns. The log is synced with every turn."""
+        self._stopped = True
+        waiters, self._waiters = self._waiters, {}
+        for finish, context, _ in waiters.values():
+            finish(context, Stopped())
+        self._sync_thread.shutdown(wait=True)
+
+
+def die(message: str) -> None:
+    """End the process at once, with one line; nothing may run on after a failed write."""
+    os.write(2, f"etcd: {message}\n".encode())
+    os._exit(1)

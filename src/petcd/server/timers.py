@@ -1,0 +1,127 @@
+"""What a member does by the clock.
+
+every heartbeat     raft tick
+every 100 ms        backend commit if something waits
+every 500 ms        leader: revoke expired leases, checkpoint long ones, clear a NOSPACE alarm
+every interval      leader: automatic compaction
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from petcd.member.apply import COMPACTION, LEASE_CHECKPOINT, LEASE_REVOKE
+from petcd.member.quota import Quota
+from petcd.server.auto_compaction import AutoCompaction
+from petcd.server.log import Logger
+from petcd.server.runtime import Runtime
+from petcd.wire.hot import internal_request
+from petcd.wire.kv import CompactionRequest
+from petcd.wire.lease import LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest
+from petcd.wire.maintenance import AlarmAction, AlarmType
+
+LEASE_INTERVAL_S = 0.5
+# etcd revokes at most 1,000 leases a second, a frequent complaint; a batch of revocations costs
+# little here, and what bounds it is the length of a turn.
+REVOKES_MAX = 2_000
+CHECKPOINTS_MAX = 1_000
+
+
+class Timers:
+    """Starts and stops the periodic work of one member."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        runtime: Runtime,
+        quota: Quota,
+        compaction: AutoCompaction | None,
+        log: Logger,
+        heartbeat_s: float,
+        commit_interval_s: float,
+        commit: Callable[[], None],
+        checkpoint_leases: bool,
+    ) -> None:
+        self.leases_expired = 0
+        self._loop = loop
+        self._runtime = runtime
+        self._quota = quota
+        self._compaction = compaction
+        self._log = log
+        self._heartbeat_s = heartbeat_s
+        self._commit_interval_s = commit_interval_s
+        self._commit = commit
+        self._checkpoint_leases = checkpoint_leases
+        self._handles: dict[str, asyncio.TimerHandle] = {}
+
+    def start(self) -> None:
+        """Start all timers."""
+        self._every("tick", self._heartbeat_s, self._runtime.tick)
+        self._every("commit", self._commit_interval_s, self._commit)
+        self._every("leases", LEASE_INTERVAL_S, self._lead)
+        if self._compaction is not None:
+            self._every("compaction", self._compaction.interval_s, self._compact)
+
+    def stop(self) -> None:
+        """Stop all timers."""
+        for handle in self._handles.values():
+            handle.cancel()
+        self._handles.clear()
+
+    def _every(self, name: str, interval_s: float, work: Callable[[], None]) -> None:
+        """Run at fixed times; what was missed while the process was stopped is not made up for."""
+        due_s = self._loop.time() + interval_s
+
+        def run() -> None:
+            nonlocal due_s
+            due_s = max(due_s + interval_s, self._loop.time())
+            self._handles[name] = self._loop.call_at(due_s, run)
+            work()
+
+        self._handles[name] = self._loop.call_at(due_s, run)
+
+    def _lead(self) -> None:
+        """The duties of a leader; the lessor answers nothing when this member is none."""
+        runtime = self._runtime
+        if not runtime.member.is_leader:
+            return
+        now_s = self._loop.time()
+        lessor = runtime.member.lessor
+        for lease_id in lessor.expired(now_s, REVOKES_MAX):
+            self.leases_expired += 1
+            self._propose(LEASE_REVOKE, LeaseRevokeRequest(ID=lease_id).encode())
+        if self._checkpoint_leases:
+            due = lessor.checkpoints_due(now_s, CHECKPOINTS_MAX)
+            if due:
+                checkpoints = [LeaseCheckpoint(ID=i, remaining_TTL=left) for i, left in due]
+                request = LeaseCheckpointRequest(checkpoints=checkpoints)
+                self._propose(LEASE_CHECKPOINT, request.encode())
+        self._clear_alarm()
+
+    def _clear_alarm(self) -> None:
+        """A NOSPACE alarm of this member ends by itself once there is space again."""
+        runtime = self._runtime
+        alarms = runtime.member.alarms
+        if not alarms.nospace or not self._quota.has_room_again(runtime.long_work.in_use_bytes()):
+            return
+        if any(alarm.memberID == runtime.member.id for alarm in alarms.get(AlarmType.NOSPACE)):
+            self._log.info("space is back, clearing the NOSPACE alarm")
+            runtime.propose_alarm(AlarmAction.DEACTIVATE, AlarmType.NOSPACE)
+
+    def _compact(self) -> None:
+        runtime = self._runtime
+        if self._compaction is None or not runtime.member.is_leader:
+            return
+        store = runtime.member.store
+        revision = self._compaction.revision_due(self._loop.time(), store.revision)
+        if revision is not None and revision > store.compact_revision:
+            self._log.info("automatic compaction", revision=revision)
+            self._propose(COMPACTION, CompactionRequest(revision=revision).encode())
+
+    def _propose(self, field_number: int, body: bytes) -> None:
+        request_id = self._runtime.next_request_id()
+        data = internal_request(request_id, field_number, body)
+        self._runtime.propose(request_id, data, _ignore, None)
+
+
+def _ignore(context: None, outcome: object) -> None:
+    """The outcome shows in the state: what was not done is due again at the next look."""
