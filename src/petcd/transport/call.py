@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from petcd.transport import grpc_status as status
-from petcd.transport.h2_stream import DONE, PREFIX_BYTES, Stream
+from petcd.transport.h2_stream import DONE, MessageStream, prefix_refusal
 from petcd.transport.router import UNARY, Method
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from petcd.transport.request_head import RequestHead
 
 
-class Call(Stream):
+class Call(MessageStream):
     """One call. `deadline` is in the clock's seconds (None: none), `context` is the handler's
     own."""
 
@@ -56,6 +56,7 @@ class Call(Stream):
         self.started = started
         self.half_closed = False
         self.cancelled = False
+        self.read_paused = False
         self.sender = None
         self.intake = None
         self.engine = engine
@@ -113,44 +114,16 @@ class Call(Stream):
 
     # -- from the connection -----------------------------------------------------------------------
 
-    def feed(self, payload: bytes) -> None:
-        intake = self.intake
-        assert intake is not None
-        buffer = intake.buffer
-        buffer += payload
-        while self.state != DONE:
-            if not intake.needed:
-                if len(buffer) < PREFIX_BYTES:
-                    return
-                size = int.from_bytes(buffer[1:PREFIX_BYTES], "big")
-                if not self._accepts(buffer[0], size):
-                    return
-                intake.needed = PREFIX_BYTES + size
-            if len(buffer) < intake.needed:
-                return
-            message = bytes(buffer[PREFIX_BYTES : intake.needed])
-            del buffer[: intake.needed]
-            intake.needed = 0
-            self._take(message)
-
-    def _accepts(self, compressed: int, size: int) -> bool:
-        if compressed:
-            if compressed == 1:
-                text = "grpc: compressed flag set with identity or empty encoding"
-            else:
-                text = f"grpc: received unexpected payload format {compressed}"
-            self.finish(status.INTERNAL, text)
-            return False
+    def accepts(self, compressed: int, size: int) -> bool:
         limit = self.method.max_message_bytes
         if limit is None:
             limit = self.engine.limits.max_message_bytes
-        if size > limit:
-            text = f"grpc: received message larger than max ({size} vs. {limit})"
-            self.finish(status.RESOURCE_EXHAUSTED, text)
-            return False
-        return True
+        refusal = prefix_refusal(compressed, size, limit)
+        if refusal is not None:
+            self.finish(refusal[0], refusal[1])
+        return refusal is None
 
-    def _take(self, message: bytes) -> None:
+    def take(self, message: bytes) -> None:
         if self.method.kind == UNARY:
             if self.message is None:
                 self.message = message

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from struct import Struct
 
+from petcd.transport.limits import FRAME_BYTES_MAX
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 DATA = 0
@@ -43,6 +45,23 @@ ENHANCE_YOUR_CALM = 11
 INADEQUATE_SECURITY = 12
 HTTP_1_1_REQUIRED = 13
 
+ERROR_NAMES = {
+    NO_ERROR: "NO_ERROR",
+    PROTOCOL_ERROR: "PROTOCOL_ERROR",
+    INTERNAL_ERROR: "INTERNAL_ERROR",
+    FLOW_CONTROL_ERROR: "FLOW_CONTROL_ERROR",
+    SETTINGS_TIMEOUT: "SETTINGS_TIMEOUT",
+    STREAM_CLOSED: "STREAM_CLOSED",
+    FRAME_SIZE_ERROR: "FRAME_SIZE_ERROR",
+    REFUSED_STREAM: "REFUSED_STREAM",
+    CANCEL: "CANCEL",
+    COMPRESSION_ERROR: "COMPRESSION_ERROR",
+    CONNECT_ERROR: "CONNECT_ERROR",
+    ENHANCE_YOUR_CALM: "ENHANCE_YOUR_CALM",
+    INADEQUATE_SECURITY: "INADEQUATE_SECURITY",
+    HTTP_1_1_REQUIRED: "HTTP_1_1_REQUIRED",
+}
+
 SETTINGS_HEADER_TABLE_SIZE = 1
 SETTINGS_ENABLE_PUSH = 2
 SETTINGS_MAX_CONCURRENT_STREAMS = 3
@@ -55,6 +74,10 @@ CONNECTION = b"\0\0\0\0"
 
 FRAME_HEADER = Struct(">IB4s")
 """(length << 8 | type, flags, sid)."""
+MESSAGE_FRAME_HEADER = Struct(">IB4sBI")
+"""A frame header and, when it is DATA, the gRPC message prefix behind it."""
+WORD_MAX = (FRAME_BYTES_MAX << 8) + 0xFF
+"""First field of a frame header with the longest payload that we accept."""
 SETTING = Struct(">HI")
 
 

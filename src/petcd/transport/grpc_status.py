@@ -5,8 +5,17 @@ Source: the gRPC protocol page "gRPC over HTTP2"; texts as grpc-go answers them.
 
 from __future__ import annotations
 
-from base64 import b64decode
 from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
+
+from petcd.transport.frames import (
+    CANCEL,
+    ENHANCE_YOUR_CALM,
+    ERROR_NAMES,
+    FLOW_CONTROL_ERROR,
+    INADEQUATE_SECURITY,
+    REFUSED_STREAM,
+)
 
 OK = 0
 CANCELLED = 1
@@ -99,12 +108,46 @@ def format_timeout(seconds: float) -> bytes:
 def decode_binary(value: bytes) -> bytes:
     """A `-bin` metadata value (base64 with or without padding). Raises ValueError."""
     try:
-        return b64decode(value + b"=" * (-len(value) % 4), validate=True)
+        return a2b_base64(value + b"=" * (-len(value) % 4), strict_mode=True)
     except Base64Error as error:
-        raise ValueError(f"malformed binary metadata: {error}") from None
+        raise ValueError(f"illegal base64 data: {error}") from None
+
+
+def encode_binary(value: bytes) -> bytes:
+    """A value as it travels under a `-bin` name: base64 without padding."""
+    return b2a_base64(value, newline=False).rstrip(b"=")
 
 
 def is_grpc(content_type: bytes) -> bool:
     """Whether a content-type names gRPC: `application/grpc`, with an optional `+codec` or
     `;parameters`."""
     return content_type[:16] == b"application/grpc" and content_type[16:17] in (b"", b"+", b";")
+
+
+_OF_HTTP = {
+    400: INTERNAL,
+    401: UNAUTHENTICATED,
+    403: PERMISSION_DENIED,
+    404: UNIMPLEMENTED,
+    429: UNAVAILABLE,
+    502: UNAVAILABLE,
+    503: UNAVAILABLE,
+    504: UNAVAILABLE,
+}
+_OF_RESET = {
+    FLOW_CONTROL_ERROR: RESOURCE_EXHAUSTED,
+    REFUSED_STREAM: UNAVAILABLE,
+    CANCEL: CANCELLED,
+    ENHANCE_YOUR_CALM: RESOURCE_EXHAUSTED,
+    INADEQUATE_SECURITY: PERMISSION_DENIED,
+}
+
+
+def status_of_http(http_status: int) -> int:
+    """gRPC code for an answer that is plain HTTP."""
+    return _OF_HTTP.get(http_status, UNKNOWN)
+
+
+def status_of_reset(code: int) -> tuple[int, str]:
+    """gRPC code for a stream that was reset with an HTTP/2 error code, and that code's name."""
+    return _OF_RESET.get(code, INTERNAL), ERROR_NAMES.get(code, str(code))

@@ -71,6 +71,7 @@ class Http2Connection:
         "out",
         "peer_frame_bytes",
         "peer_window",
+        "portion_bytes",
         "queued_bytes",
         "ready",
         "received",
@@ -79,6 +80,7 @@ class Http2Connection:
         "rest",
         "send_window",
         "settings_acked",
+        "stream_window",
         "streams",
         "unsent_control_bytes",
         "write_paused",
@@ -107,11 +109,13 @@ class Http2Connection:
         self.peer_frame_bytes = FRAME_BYTES_MAX
         self.fast_limit = -1
         self.write_paused = False
+        self.portion_bytes = OUTPUT_CHUNK_BYTES
         self.ready: deque[Sender] = deque()
         self.queued_bytes = 0
         self.unsent_control_bytes = 0
         self.settings_acked = False
         # receiving
+        self.stream_window = STREAM_WINDOW
         self.received = 0
         self.reserve_used = 0
         self.reserve_waiting: deque[Stream] = deque()
@@ -137,13 +141,20 @@ class Http2Connection:
     def on_setting(self, number: int, value: int) -> None:
         """A setting that the shared part has no use for."""
 
+    def last_peer_sid(self) -> bytes:
+        """The newest stream of the peer that we may have acted on, for GOAWAY."""
+        return self.last_sid
+
     def on_room(self) -> None:
         """`queued_bytes` fell."""
 
     # -- the shell's side --------------------------------------------------------------------------
 
     def take_output(self) -> bytes:
-        """What is to be written now; empty when nothing is. Call again after the socket took it."""
+        """What is to be written now; empty when nothing is.
+
+        A server gets long answers in portions: call again after the socket took one.
+        """
         if self.ready:
             self.pump()
         self.idle = True
@@ -188,7 +199,7 @@ class Http2Connection:
         self.closed = True
         self.rest = b""
         self.block = None
-        self.out.append(f.goaway(self.last_sid, error.code, error.reason.encode()))
+        self.out.append(f.goaway(self.last_peer_sid(), error.code, error.reason.encode()))
         self.abort_streams(f.CANCEL)
         if self.idle:
             self.wake()
@@ -377,7 +388,7 @@ class Http2Connection:
             return
         intake = stream.intake
         if intake is None:
-            intake = stream.intake = Intake()
+            intake = stream.intake = Intake(self.stream_window)
         intake.window -= size
         if intake.window < 0:
             self.reset(stream, f.FLOW_CONTROL_ERROR)
@@ -396,7 +407,7 @@ class Http2Connection:
         """Give the peer credit for what was consumed, and for the rest of a long message as the
         reserve allows."""
         intake = stream.intake
-        if intake is None or stream.half_closed or stream.state == DONE:
+        if intake is None or stream.half_closed or stream.read_paused or stream.state == DONE:
             return
         missing = intake.needed - len(intake.buffer)
         if intake.reserved and missing <= 0:
@@ -404,14 +415,14 @@ class Http2Connection:
         if stream.queued_bytes > STREAM_OUTPUT_HIGH_BYTES:
             return  # asked again when the queue has drained
         if missing > intake.window:
-            if missing <= STREAM_WINDOW:
-                self._credit(stream, intake, STREAM_WINDOW - intake.window)
+            if missing <= self.stream_window:
+                self._credit(stream, intake, self.stream_window - intake.window)
             elif not intake.waiting:
                 intake.waiting = True
                 self.reserve_waiting.append(stream)
                 self._grant_reserve()
-        elif intake.window < STREAM_WINDOW // 2:
-            self._credit(stream, intake, STREAM_WINDOW - intake.window)
+        elif intake.window < self.stream_window // 2:
+            self._credit(stream, intake, self.stream_window - intake.window)
 
     def _credit(self, stream: Stream, intake: Intake, credit: int) -> None:
         intake.window += credit
@@ -428,6 +439,7 @@ class Http2Connection:
                 waiting.popleft()
                 continue
             credit = intake.needed - len(intake.buffer) - intake.window
+            credit = min(credit, WINDOW_MAX - intake.window)
             if self.reserve_used and self.reserve_used + credit > RESERVE_BYTES:
                 return
             waiting.popleft()
@@ -504,7 +516,7 @@ class Http2Connection:
     def pump(self) -> None:
         """Move queued DATA into `out`, one frame per stream in turn, until a window or the portion
         is used up."""
-        room = OUTPUT_CHUNK_BYTES
+        room = self.portion_bytes
         ready = self.ready
         before = self.queued_bytes
         while ready and room > 0 and self.send_window > 0 and not self.write_paused:

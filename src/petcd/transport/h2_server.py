@@ -26,7 +26,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
-from struct import Struct
 from typing import Any
 
 from petcd.transport import frames as f
@@ -40,7 +39,6 @@ from petcd.transport.hpack import Field, encode_block, encode_literal
 from petcd.transport.limits import (
     CONNECTION_WINDOW,
     DEFAULT_WINDOW,
-    FRAME_BYTES_MAX,
     HEAD_CACHE_BLOCK_BYTES_MAX,
     HEAD_CACHE_ENTRIES_MAX,
     HEADER_LIST_BYTES_MAX,
@@ -55,10 +53,6 @@ from petcd.transport.limits import (
 from petcd.transport.options import TransportLimits
 from petcd.transport.request_head import Refusal, RequestHead, understand
 from petcd.transport.router import UNARY, Router
-
-_HOT_FRAME = Struct(">IB4sBI")
-"""A frame header and, for DATA, the message prefix behind it."""
-_WORD_MAX = (FRAME_BYTES_MAX + 1) << 8
 
 # An answer when the peer's table holds grpc-status 0 (index 62) and content-type (63).
 _HEAD_START = b"\0\0\x02\x01\x04"
@@ -217,13 +211,14 @@ class Http2ServerEngine(Http2Connection):
         end = len(data)
         limit = end - 14
         streams = self.streams
-        unpack = _HOT_FRAME.unpack_from
+        unpack = f.MESSAGE_FRAME_HEADER.unpack_from
+        word_max = f.WORD_MAX
         received = 0
         while end - pos >= 9:
             if pos <= limit and self.block is None:
                 word, flags, sid, compressed, size = unpack(data, pos)
                 stop = pos + 9 + (word >> 8)
-                if stop <= end and word < _WORD_MAX:
+                if stop <= end and word <= word_max:
                     kind = word & 0xFF
                     if kind == 0:
                         call = streams.get(sid)

@@ -5,7 +5,8 @@ the stream behind them. `Intake` is the incoming half: receive credit and gRPC m
 from DATA frames. Both are made only when a stream leaves the fast path (a message that fits one
 DATA frame and every window needs neither).
 
-`Stream` is what a connection knows of a stream. It does not frame or parse: the connection does.
+`Stream` is what a connection knows of a stream, `MessageStream` one that carries gRPC messages.
+They do not frame: the connection does.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from petcd.transport.limits import STREAM_WINDOW
+from petcd.transport.grpc_status import INTERNAL, RESOURCE_EXHAUSTED
 
 if TYPE_CHECKING:
     from petcd.transport.h2_connection import Http2Connection
@@ -69,8 +70,8 @@ class Intake:
 
     __slots__ = ("buffer", "needed", "reserved", "waiting", "window")
 
-    def __init__(self) -> None:
-        self.window = STREAM_WINDOW
+    def __init__(self, window: int) -> None:
+        self.window = window
         self.reserved = 0
         self.waiting = False
         self.buffer = bytearray()
@@ -85,6 +86,7 @@ class Stream:
         "connection",
         "half_closed",
         "intake",
+        "read_paused",
         "sender",
         "sid",
         "started",
@@ -98,6 +100,7 @@ class Stream:
         self.started = started
         self.half_closed = False
         self.cancelled = False
+        self.read_paused = False
         self.sender: Sender | None = None
         self.intake: Intake | None = None
 
@@ -122,3 +125,61 @@ class Stream:
     def queued_bytes(self) -> int:
         """Bytes given to us that neither flow control nor the socket has accepted yet."""
         return 0 if self.sender is None else self.sender.queued_bytes
+
+    def pause_reading(self) -> None:
+        """Give the peer no more credit on this stream: it may still send what it has credit for."""
+        self.read_paused = True
+
+    def resume_reading(self) -> None:
+        self.read_paused = False
+        self.connection.replenish(self)
+
+
+class MessageStream(Stream):
+    """A stream of length-prefixed gRPC messages."""
+
+    __slots__ = ()
+
+    def feed(self, payload: bytes) -> None:
+        intake = self.intake
+        assert intake is not None
+        buffer = intake.buffer
+        if not buffer and len(payload) >= PREFIX_BYTES:
+            size = int.from_bytes(payload[1:PREFIX_BYTES], "big")
+            if size == len(payload) - PREFIX_BYTES and self.accepts(payload[0], size):
+                self.take(payload[PREFIX_BYTES:])
+                return
+        buffer += payload
+        while self.state != DONE:
+            if not intake.needed:
+                if len(buffer) < PREFIX_BYTES:
+                    return
+                size = int.from_bytes(buffer[1:PREFIX_BYTES], "big")
+                if not self.accepts(buffer[0], size):
+                    return
+                intake.needed = PREFIX_BYTES + size
+            if len(buffer) < intake.needed:
+                return
+            message = bytes(memoryview(buffer)[PREFIX_BYTES : intake.needed])
+            del buffer[: intake.needed]
+            intake.needed = 0
+            self.take(message)
+
+    def accepts(self, compressed: int, size: int) -> bool:
+        """Whether a message with this prefix may come; if not, the stream has been ended."""
+        raise NotImplementedError
+
+    def take(self, message: bytes) -> None:
+        """A whole message."""
+        raise NotImplementedError
+
+
+def prefix_refusal(compressed: int, size: int, limit: int) -> tuple[int, str] | None:
+    """Status code and grpc-go's text for a message prefix that can't be accepted, or None."""
+    if compressed == 1:
+        return INTERNAL, "grpc: compressed flag set with identity or empty encoding"
+    if compressed:
+        return INTERNAL, f"grpc: received unexpected payload format {compressed}"
+    if size > limit:
+        return RESOURCE_EXHAUSTED, f"grpc: received message larger than max ({size} vs. {limit})"
+    return None

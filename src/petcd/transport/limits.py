@@ -21,6 +21,8 @@ fairly."""
 STREAM_WINDOW = 65_535
 """Receive window of a stream, as grpc-go. A longer message gets credit for the rest from the
 reserve below."""
+CLIENT_STREAM_WINDOW = 1 << 20
+"""The same in the client's role, where answers are long and the memory is the user's own."""
 CONNECTION_WINDOW = 16 << 20
 """Receive window of a connection. Credit returns as bytes arrive, for streams are bounded on their
 own."""

@@ -15,6 +15,7 @@ from typing import cast
 
 from petcd.transport.call import Call
 from petcd.transport.h2_server import Http2ServerEngine
+from petcd.transport.http import HttpHandler
 from petcd.transport.options import TransportLimits
 from petcd.transport.router import Router
 
@@ -91,8 +92,14 @@ class _Connection(asyncio.Protocol):
 class Listener:
     """Sockets that serve a `Router`'s methods."""
 
-    def __init__(self, router: Router, limits: TransportLimits | None = None) -> None:
+    def __init__(
+        self,
+        router: Router,
+        http_handler: HttpHandler | None = None,
+        limits: TransportLimits | None = None,
+    ) -> None:
         self.router = router
+        self.http_handler = http_handler
         self.limits = limits or TransportLimits()
         self.loop = asyncio.get_running_loop()
         self.connections: set[_Connection] = set()

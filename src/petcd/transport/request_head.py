@@ -146,7 +146,9 @@ def _refusal(head: RequestHead) -> Refusal | None:
             try:
                 decode_binary(value.split(b",")[0])
             except ValueError as error:
-                return Refusal(400, status.INTERNAL, str(error))
+                text = f'malformed binary metadata "{value.decode("utf-8", "replace")}" in header '
+                text += f'"{name.decode("utf-8", "replace")}": {error}'
+                return Refusal(400, status.INTERNAL, text)
     method = head.first(b":method") or b""
     if method != b"POST":
         verb = method.decode("utf-8", "replace")
