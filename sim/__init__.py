@@ -1,0 +1,1 @@
+"""Simulation and replay: what tests petcd without being shipped with it."""
