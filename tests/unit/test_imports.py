@@ -26,14 +26,19 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "cluster": ("wire",),
     "storage": ("wire", "raft.types", "version"),
     "member": ("wire", "raft", "mvcc", "lease", "auth", "cluster", "version"),
-    "api": ("wire", "member", "transport", "version"),
+    "api": ("wire", "member", "mvcc", "lease", "auth", "cluster", "transport", "version"),
     "peer": ("wire", "raft.types", "cluster", "transport", "version"),
     "server": (
         *("wire", "raft", "mvcc", "lease", "auth", "cluster", "storage", "member"),
         *("transport", "api", "peer", "version"),
     ),
     "client": ("wire", "transport", "version"),
-    "cli": ("wire", "client", "server.config", "server.main", "version"),
+    "cli": ("wire", "client", "version"),
+}
+# modules that may do more than their room: the `etcd` command is the server's front, `etcdctl` is not
+BESIDES: dict[str, tuple[str, ...]] = {
+    "petcd.cli.etcd": ("server", "storage.errors"),
+    "petcd.cli.etcd_help": ("server.config", "server.flag_table"),
 }
 
 PURE_ROOMS = ("wire", "raft", "mvcc", "lease", "auth", "cluster", "member")
@@ -87,7 +92,7 @@ def complaint_about(module: str, target: str) -> str | None:
         return f"{module} imports {target}, which is not shipped"
     if top == "petcd":
         below = target.removeprefix("petcd").removeprefix(".")
-        allowed = (room, *LAYERS.get(room, ()))
+        allowed = (room, *LAYERS.get(room, ()), *BESIDES.get(module, ()))
         if room and not any(is_within(below, prefix) for prefix in allowed):
             return f"{module} imports {target}; {room} may import only {', '.join(allowed)}"
         return None
@@ -155,6 +160,7 @@ def test_the_bench_does_not_look_into_the_server() -> None:
         ("petcd.storage.wal", "from petcd.raft.raft import Raft", "petcd.raft.raft.Raft"),
         ("petcd.transport.h2", "from petcd import wire", "petcd.wire"),
         ("petcd.server.main", "import petcd.cli.etcd", "petcd.cli.etcd"),
+        ("petcd.cli.etcdctl", "import petcd.server.config", "petcd.server.config"),
         ("petcd.server.main", "import requests", "requests"),
         ("petcd.server.main", "from sim import network", "sim.network"),
     ],
