@@ -58,12 +58,6 @@ class Host(Protocol):
         """Put an encoded internal request into the log and call back with its outcome."""
         ...
 
-    def propose_conf_change(
-        self, change_type: int, member_id: int, member_json: bytes, finish: Finish, context: Any
-    ) -> None:
-        """Propose a membership change; the outcome is the list of members or a refusal."""
-        ...
-
     def read(self, serve: Callable[[Any, object], None], context: Any) -> None:
         """Call serve(context, None) as soon as a linearizable read may be served.
 

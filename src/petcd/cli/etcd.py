@@ -1,37 +1,129 @@
-"""The `etcd` command: starts a member with an embedded store."""
+"""The `etcd` command: starts a member with an embedded store.
+
+Exit codes: 0 after a clean stop or for --help and --version, 1 when the member cannot start or go
+on, 2 for a mistake on the command line.
+"""
 
 import asyncio
+import os
+import platform
 import signal
 import sys
+from collections.abc import Callable
 
-import uvloop
-
-from petcd.server.config import ConfigError, environment, load_config
+from petcd.cli.etcd_help import USAGE, flag_help
+from petcd.server.bootstrap import DataUnusable
+from petcd.server.config import ConfigError, ServerConfig, environment, load_config
 from petcd.server.log import Logger
 from petcd.server.serve import Server
 from petcd.storage.errors import StorageError
+from petcd.version import ETCD_VERSION, PETCD_VERSION
+from petcd.wire.codec import DecodeError
+
+# The progress of loading is shown once a start takes longer than this many rows.
+PROGRESS_ROWS = 100_000
 
 
-async def _serve(server: Server) -> None:
-    await server.start()
+def version_text() -> str:
+    """What --version prints. Tools read the first line; the second tells what this really is."""
+    machine = platform.machine().replace("x86_64", "amd64").replace("aarch64", "arm64")
+    return (
+        f"etcd Version: {ETCD_VERSION}\n"
+        f"petcd Version: {PETCD_VERSION}\n"
+        f"Python Version: {platform.python_version()}\n"
+        f"OS/Arch: {platform.system().lower()}/{machine}\n"
+    )
+
+
+def banner(config: ServerConfig) -> str:
+    """What a person at a terminal wants to know once the member serves."""
+    urls = ", ".join(config.listen_client_urls)
+    address = config.listen_client_urls[0].partition("://")[2]
+    return (
+        f"\n  petcd {PETCD_VERSION} (etcd {ETCD_VERSION}) is ready\n"
+        f"    member    {config.name}\n"
+        f"    data      {os.path.abspath(config.data_dir)}\n"
+        f"    clients   {urls}\n"
+        f"    try       etcdctl --endpoints {address} put hello world\n"
+        f"              curl http://{address}/health\n"
+        "    stop      Ctrl-C\n\n"
+    )
+
+
+def loading_progress(show: bool) -> Callable[[int], None]:
+    """A line that counts the rows read at start, on a terminal and for large stores only."""
+
+    def progress(rows: int) -> None:
+        if show and rows >= PROGRESS_ROWS:
+            sys.stderr.write(f"\r  loading the store: {rows:,} revisions")
+            sys.stderr.flush()
+
+    return progress
+
+
+async def _serve(server: Server, config: ServerConfig) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    await stopped.wait()
+    on_terminal = sys.stderr.isatty()
+    starting = asyncio.ensure_future(server.start(loading_progress(on_terminal)))
+    waiting = asyncio.ensure_future(stopped.wait())
+    await asyncio.wait((starting, waiting), return_when=asyncio.FIRST_COMPLETED)
+    if starting.done():
+        starting.result()
+        if on_terminal:
+            sys.stderr.write(banner(config))
+    else:
+        starting.cancel()
+    await waiting
     await server.stop()
+
+
+def _event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop where it exists; the standard loop serves too, slower."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    if any(word in ("-h", "-help", "--help") for word in arguments):
+        sys.stderr.write(USAGE)
+        sys.stdout.write(flag_help())
+        return 0
+    if any(word in ("-version", "--version") for word in arguments):
+        sys.stdout.write(version_text())
+        return 0
+    if arguments and arguments[0] in ("gateway", "grpc-proxy"):
+        sys.stderr.write(f"etcd: '{arguments[0]}' is not served yet\n")
+        return 1
+    try:
+        config = load_config(arguments, environment())
+        log = Logger(config.log_level, config.log_format, config.log_outputs)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n" + (USAGE if error.exit_code == 2 else ""))
+        return error.exit_code
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"etcd: cannot log: {error}\n")
+        return 1
+    for note in config.notes:
+        log.warn(note)
+    try:
+        with asyncio.Runner(loop_factory=_event_loop) as runner:
+            runner.run(_serve(Server(config, log), config))
+    except (ConfigError, StorageError, DataUnusable, DecodeError, OSError) as error:
+        log.fatal("cannot start", error=str(error))
+        return 1
+    return 0
 
 
 def main() -> None:
     """Entry point of the command."""
-    try:
-        config = load_config(sys.argv[1:], environment())
-        log = Logger(config.log_level, config.log_format, config.log_outputs)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(Server(config, log)))
-    except (ConfigError, StorageError) as error:
-        sys.stderr.write(f"etcd: {error}\n")
-        sys.exit(getattr(error, "exit_code", 1))
+    sys.exit(run(sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -75,6 +75,8 @@ class Member:
         self._election_timeout_s = election_timeout_s
         self._first_commit_term = 0
         self._was_leader = False
+        self.leader_changes = 0
+        self._last_leader_id = 0
 
     # -- who we are ---------------------------------------------------------------------------
 
@@ -212,6 +214,10 @@ class Member:
 
     def _follow_leadership(self, now_s: float) -> None:
         """The leader alone watches lease expiry, from its first commit in the term on."""
+        leader_id = self.leader_id
+        if leader_id != self._last_leader_id:
+            self._last_leader_id = leader_id
+            self.leader_changes += leader_id != 0
         leads = self.is_leader and self._first_commit_term == self.term
         if leads and not self._was_leader:
             self.lessor.promote(now_s, self._election_timeout_s)

@@ -9,7 +9,7 @@ The outcome is a `ServerConfig`; every problem is a `ConfigError` of one line wi
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,7 +112,7 @@ class Settings:
         return read_value(FLAGS[name], self._texts[name])
 
 
-_READERS = {
+_READERS: dict[Kind, Callable[[str], Any]] = {
     Kind.TEXT: str,
     Kind.BOOL: read_bool,
     Kind.INT: read_int,
@@ -375,7 +375,7 @@ def default_config(data_dir: str, **changes: object) -> ServerConfig:
     """A configuration with all defaults, for embedding and tests."""
     config = build(Settings(), [])
     values = {name: getattr(config, name) for name in ServerConfig.__slots__}
-    return ServerConfig(**{**values, "data_dir": data_dir, **changes})  # type: ignore[arg-type]
+    return ServerConfig(**{**values, "data_dir": data_dir, **changes})
 
 
 def environment() -> dict[str, str]:

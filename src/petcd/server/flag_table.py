@@ -64,7 +64,7 @@ class Flag:
         return self.yaml or (self.name,)
 
 
-T, B, I, U, F, D, URLS, L = (
+T, B, N, U, F, D, URLS, L = (
     Kind.TEXT,
     Kind.BOOL,
     Kind.INT,
@@ -123,13 +123,13 @@ MEMBER = (
     Flag("memory-mlock", B, "false", "Keep the pages in memory.", NO_EFFECT, "needs privileges"),
     Flag(
         "quota-backend-bytes",
-        I,
+        N,
         "0",
         "Bytes in use at which writes are refused (0: 2 GiB, negative: no limit).",
     ),
     Flag("backend-bbolt-freelist-type", T, "map", "Kind of free list.", NO_EFFECT, _LMDB),
     Flag("backend-batch-interval", D, "100ms", "Longest time before the store is committed."),
-    Flag("backend-batch-limit", I, "10000", "Most operations before the store is committed."),
+    Flag("backend-batch-limit", N, "10000", "Most operations before the store is committed."),
     Flag("max-txn-ops", U, "128", "Most operations in a transaction."),
     Flag("max-request-bytes", U, "1572864", "Largest client request, in bytes."),
     Flag("max-concurrent-streams", U, "4294967295", "Most streams a client opens at a time."),
@@ -224,7 +224,7 @@ CLUSTERING = (
         note="etcd's default is 0; history without bound fills the quota",
     ),
     Flag("auto-compaction-mode", T, "periodic", "'periodic' or 'revision'."),
-    Flag("max-learners", I, "1", "Most learners in the cluster.", NO_EFFECT, _ONE_MEMBER),
+    Flag("max-learners", N, "1", "Most learners in the cluster.", NO_EFFECT, _ONE_MEMBER),
     Flag("enable-v2", B, "false", "Serve the v2 API.", REFUSED, "the v2 API is not served yet"),
     Flag(
         "v2-deprecation",
@@ -423,7 +423,7 @@ TUNING = (
     ),
     Flag(
         "compaction-batch-limit",
-        I,
+        N,
         "1000",
         "Revisions removed in one batch.",
         NO_EFFECT,
@@ -497,7 +497,7 @@ TUNING = (
     Flag("distributed-tracing-address", T, "localhost:4317", "Collector.", NO_EFFECT, _TRACING),
     Flag("distributed-tracing-service-name", T, "etcd", "Service name.", NO_EFFECT, _TRACING),
     Flag("distributed-tracing-instance-id", T, "", "Instance id.", NO_EFFECT, _TRACING),
-    Flag("distributed-tracing-sampling-rate", I, "0", "Sampling rate.", NO_EFFECT, _TRACING),
+    Flag("distributed-tracing-sampling-rate", N, "0", "Sampling rate.", NO_EFFECT, _TRACING),
     Flag("enable-v2v3", T, "", "Serve v2 under a v3 prefix.", REFUSED, "v2 shares the store of v3"),
 )
 

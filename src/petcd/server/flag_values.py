@@ -71,7 +71,7 @@ def read_list(text: str) -> tuple[str, ...]:
 
 
 def read_urls(text: str) -> tuple[str, ...]:
-    """A comma-separated list of URLs as etcd accepts them: a known scheme, host and port, no path."""
+    """A comma-separated list of URLs: a known scheme, host and port, no path."""
     return tuple(_checked_url(part) for part in read_list(text))
 
 

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
+from petcd.api.http import HttpEndpoints
 from petcd.api.v3.cluster import ClusterService
 from petcd.api.v3.health import HealthService
 from petcd.api.v3.kv import KvService
@@ -28,9 +29,11 @@ from petcd.server.bootstrap import Opened, describe, open_member
 from petcd.server.committer import Committer
 from petcd.server.config import ConfigError, ServerConfig
 from petcd.server.log import Logger
+from petcd.server.metrics import Metrics
 from petcd.server.operations import Operations
 from petcd.server.publication import Publication
 from petcd.server.runtime import Runtime, die
+from petcd.server.samples import counters, gauges
 from petcd.server.timers import Timers
 from petcd.server.truncation import Truncation
 from petcd.transport.listener import Listener
@@ -149,11 +152,21 @@ class Server:
             config.lease_checkpoint,
         )
 
+        self._metrics = Metrics(
+            gauges(member, self._runtime, self._operations, quota),
+            counters(member, self._runtime, self._timers),
+        )
+        self._runtime.sync_durations_s = self._metrics.wal_fsync.observe
+        self._committer.durations_s = self._metrics.backend_commit.observe
+        self._operations.defrag_durations_s = self._metrics.defrag.observe
+
     async def _listen(self, sockets: list[socket.socket]) -> None:
         config = self.config
         router = Router()
         for service in (KvService, LeaseService, ClusterService, MaintenanceService, HealthService):
             service(self._runtime).register(router)
+        self._metrics.watch_router(router)
+        endpoints = HttpEndpoints(self._runtime, self._metrics.render)
         limits = TransportLimits(
             max_concurrent_streams=config.max_concurrent_streams,
             max_message_bytes=config.max_request_bytes + GRPC_OVERHEAD_BYTES,
@@ -161,7 +174,7 @@ class Server:
             keepalive_interval_s=config.keepalive_interval_s,
             keepalive_timeout_s=config.keepalive_timeout_s,
         )
-        self._listener = Listener(router, limits)
+        self._listener = Listener(router, endpoints.handle, limits)
         for bound in sockets:
             host, port = bound.getsockname()[:2]
             bound.close()

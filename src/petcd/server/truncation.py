@@ -9,7 +9,7 @@
 The order is what makes it safe: a segment goes only when the backend holds its entries on disk.
 """
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from petcd.member import Member
 from petcd.member.meta import MetaBackend, load_conf_state, save_log_start
@@ -35,7 +35,7 @@ class Truncation:
         member: Member,
         log: CuttableLog,
         backend: MetaBackend,
-        committer: Committer[object],
+        committer: Committer[Any],
         last_cut: int,
         entries_between: int,
         entries_kept: int,

@@ -1,4 +1,4 @@
-"""etcdserverpb.Lease: grant and revoke go through the log; keep-alive and queries ask the leader."""
+"""etcdserverpb.Lease: grant and revoke go through the log, keep-alive and queries to the leader."""
 
 from typing import Any
 
