@@ -14,7 +14,6 @@ import gc
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 from urllib.parse import urlsplit
 
 from petcd.api.http import HttpEndpoints
@@ -23,7 +22,9 @@ from petcd.api.v3.health import HealthService
 from petcd.api.v3.kv import KvService
 from petcd.api.v3.lease import LeaseService
 from petcd.api.v3.maintenance import MaintenanceService
+from petcd.api.v3.watch import WatchService
 from petcd.cluster import format_id
+from petcd.mvcc.watch_hub import WatchHub
 from petcd.server.auto_compaction import auto_compaction
 from petcd.server.bootstrap import Opened, describe, open_member
 from petcd.server.committer import Committer
@@ -32,25 +33,20 @@ from petcd.server.log import Logger
 from petcd.server.metrics import Metrics
 from petcd.server.operations import Operations
 from petcd.server.publication import Publication
+from petcd.server.pump import Pump
 from petcd.server.runtime import Runtime, die
 from petcd.server.samples import counters, gauges
-from petcd.server.timers import Timers
+from petcd.server.timers import Timers, progress_interval_s
 from petcd.server.truncation import Truncation
 from petcd.transport.listener import Listener
 from petcd.transport.options import TransportLimits
 from petcd.transport.router import Router
+from petcd.wire.hot import header_bytes, header_prefix
 
 # gRPC's receive limit is the request limit and this much for its envelope, as in etcd.
 GRPC_OVERHEAD_BYTES = 512 * 1024
 # How long calls in flight may take to end when the member stops.
 STOP_GRACE_S = 1.0
-
-
-class NoWatchers:
-    """Hears of changes and tells nobody."""
-
-    def notify(self, changes: list[Any]) -> None:
-        """Drop them."""
 
 
 class Server:
@@ -112,11 +108,19 @@ class Server:
         )
         self._operations = Operations(loop, member, backend, self._committer, self._executor)
         quota = opened.quota
+        prefix = header_prefix(member.membership.cluster_id, member.id)
+        self._hub = WatchHub(
+            member.store,
+            lambda revision: header_bytes(prefix, revision, member.term),
+            lambda: self._watch_pump.start(),
+            config.max_request_bytes + GRPC_OVERHEAD_BYTES,
+        )
+        self._watch_pump = Pump(loop, self._hub.catch_up_step)
         self._runtime = Runtime(
             loop,
             member,
             opened.log,
-            NoWatchers(),
+            self._hub,
             self._committer,
             self._operations,
             lambda: quota.room_bytes(backend.size_in_use()),
@@ -150,6 +154,8 @@ class Server:
             config.backend_batch_interval_s,
             self._committer.maybe_commit,
             config.lease_checkpoint,
+            progress_interval_s(config.watch_progress_interval_s),
+            self._hub.progress_tick,
         )
 
         self._metrics = Metrics(
@@ -165,6 +171,7 @@ class Server:
         router = Router()
         for service in (KvService, LeaseService, ClusterService, MaintenanceService, HealthService):
             service(self._runtime).register(router)
+        WatchService(self._hub).register(router)
         self._metrics.watch_router(router)
         endpoints = HttpEndpoints(self._runtime, self._metrics.render)
         limits = TransportLimits(

@@ -7,6 +7,7 @@ every interval      leader: automatic compaction
 """
 
 import asyncio
+import random
 from collections.abc import Callable
 
 from petcd.member.apply import COMPACTION, LEASE_CHECKPOINT, LEASE_REVOKE
@@ -25,6 +26,15 @@ LEASE_INTERVAL_S = 0.5
 REVOKES_MAX = 2_000
 CHECKPOINTS_MAX = 1_000
 
+# etcd's bounds: never more often than this, and up to a tenth later so that members differ.
+PROGRESS_INTERVAL_S_MIN = 0.1
+PROGRESS_JITTER = 0.1
+
+
+def progress_interval_s(wanted_s: float) -> float:
+    """The interval of progress notices, with this process's own jitter."""
+    return max(wanted_s, PROGRESS_INTERVAL_S_MIN) * (1 + random.random() * PROGRESS_JITTER)
+
 
 class Timers:
     """Starts and stops the periodic work of one member."""
@@ -40,6 +50,8 @@ class Timers:
         commit_interval_s: float,
         commit: Callable[[], None],
         checkpoint_leases: bool,
+        progress_interval_s: float,
+        progress: Callable[[], None],
     ) -> None:
         self.leases_expired = 0
         self._loop = loop
@@ -51,12 +63,15 @@ class Timers:
         self._commit_interval_s = commit_interval_s
         self._commit = commit
         self._checkpoint_leases = checkpoint_leases
+        self._progress_interval_s = progress_interval_s
+        self._progress = progress
         self._handles: dict[str, asyncio.TimerHandle] = {}
 
     def start(self) -> None:
         """Start all timers."""
         self._every("tick", self._heartbeat_s, self._runtime.tick)
         self._every("commit", self._commit_interval_s, self._commit)
+        self._every("progress", self._progress_interval_s, self._progress)
         self._every("leases", LEASE_INTERVAL_S, self._lead)
         if self._compaction is not None:
             self._every("compaction", self._compaction.interval_s, self._compact)

@@ -1,0 +1,27 @@
+"""Work in small steps between other work of the loop."""
+
+import asyncio
+from collections.abc import Callable
+
+
+class Pump:
+    """Calls a step again and again, one a turn of the loop, until it says that it is done."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, step: Callable[[], bool]) -> None:
+        """`step` does a slice of a millisecond or two; True means there is more."""
+        self._loop = loop
+        self._step = step
+        self._running = False
+
+    def start(self) -> None:
+        """There is work; a second call while running changes nothing."""
+        if not self._running:
+            self._running = True
+            self._loop.call_soon(self._run)
+
+    def _run(self) -> None:
+        if self._step():
+            # A timer, not call_soon: sockets are served between two steps.
+            self._loop.call_later(0, self._run)
+        else:
+            self._running = False
