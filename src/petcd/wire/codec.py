@@ -46,7 +46,7 @@ code writes.
 from __future__ import annotations
 
 import sys
-from typing import Any, ClassVar, Self, dataclass_transform
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
 from petcd.wire.varint import MASK_64, SIGN_64, DecodeError, read_varint, uvarint
 
@@ -84,7 +84,9 @@ FIELD_NUMBER_MAX = (1 << 29) - 1
 INT64, UINT64, INT32, UINT32, BOOL, ENUM, BYTES, STRING, RAW_STRING, MESSAGE = range(10)
 # RAW_STRING: a proto2 string, which Go never checks: bytes that are not UTF-8 survive as
 # surrogates (PEP 383), so that no entry of a foreign log is refused or changed.
-_FIRST_WITH_LENGTH = BYTES
+# The kinds below BYTES are varints, BYTES and those above have a length.  Internally a run of
+# packed numbers is a kind too: _RUN + the numbers' kind.
+_RUN = 16
 
 # Modes of fields.
 IMPLICIT, OPTIONAL, ALWAYS, REPEATED, PACKED = range(5)
@@ -126,7 +128,7 @@ class Field:
         else:
             self.kind = MESSAGE
             self.target = kind
-        packed_or_length = self.kind >= _FIRST_WITH_LENGTH or mode == PACKED
+        packed_or_length = self.kind >= BYTES or mode == PACKED
         self.wire_type = _LENGTH if packed_or_length else _VARINT
         self.tag = uvarint(number << 3 | self.wire_type)
 
@@ -160,33 +162,26 @@ def field(
 class _Tables:
     """What encoding and decoding a class needs, built when it is first used."""
 
-    __slots__ = ("by_tag", "numbers", "rows", "siblings")
+    __slots__ = ("by_tag", "numbers", "rows")
 
     def __init__(self, cls: type[Message]) -> None:
+        # for writing, in order: (name, kind, mode, tag, the zero message of an ALWAYS field)
         self.rows: list[tuple[str, int, int, bytes, bytes]] = []
-        # tag -> (name, kind, mode, message class, packed run)
-        self.by_tag: dict[int, tuple[str, int, int, Any, bool]] = {}
+        # for reading: tag -> (name, kind, mode, message class, other members of the oneof)
+        self.by_tag: dict[int, tuple[str, int, int, Any, tuple[str, ...]]] = {}
         self.numbers = {f.number for f in cls.FIELDS}
-        self.siblings: dict[str, tuple[str, ...]] = {}
         for f in sorted(cls.FIELDS, key=lambda f: f.number):
             target: Any = f.target
             if isinstance(target, str):
                 target = getattr(sys.modules[cls.__module__], target)
             zero = target().encode() if f.kind == MESSAGE and f.mode == ALWAYS else b""
             self.rows.append((f.name, f.kind, f.mode, f.tag, zero))
-            self._add_tags(f, target)
-            if f.oneof:
-                others = (g.name for g in cls.FIELDS if g.oneof == f.oneof and g is not f)
-                self.siblings[f.name] = tuple(others)
-
-    def _add_tags(self, f: Field, target: Any) -> None:
-        tag = f.number << 3
-        if f.kind >= _FIRST_WITH_LENGTH:
-            self.by_tag[tag | _LENGTH] = (f.name, f.kind, f.mode, target, False)
-            return
-        self.by_tag[tag | _VARINT] = (f.name, f.kind, f.mode, None, False)
-        if f.mode >= REPEATED:
-            self.by_tag[tag | _LENGTH] = (f.name, f.kind, f.mode, None, True)
+            siblings = [g.name for g in cls.FIELDS if f.oneof and g.oneof == f.oneof and g is not f]
+            tag = f.number << 3 | (_LENGTH if f.kind >= BYTES else _VARINT)
+            self.by_tag[tag] = (f.name, f.kind, f.mode, target, tuple(siblings))
+            if f.mode >= REPEATED and f.kind < BYTES:
+                run = _RUN + f.kind
+                self.by_tag[f.number << 3 | _LENGTH] = (f.name, run, f.mode, None, ())
 
 
 @dataclass_transform(kw_only_default=True)
@@ -209,6 +204,9 @@ class _MessageType(type):
         body["_lists"] = tuple([f.name for f in fields if f.mode >= REPEATED])
         body["_tables"] = None
         return super().__new__(mcs, name, bases, body)
+
+
+_M = TypeVar("_M", bound="Message")
 
 
 class Message(metaclass=_MessageType):
@@ -241,25 +239,21 @@ class Message(metaclass=_MessageType):
         for name, kind, mode, tag, zero in tables.rows:
             value = getattr(self, name)
             if mode == IMPLICIT:
-                if not value and (kind != MESSAGE or value is None):
-                    continue
+                if value:
+                    _write(out, kind, tag, value)
             elif mode == OPTIONAL:
-                if value is None:
-                    continue
-            elif mode == ALWAYS:
-                if value is None:
-                    _write_length(out, tag, zero)
-                    continue
+                if value is not None:
+                    _write(out, kind, tag, value)
             elif mode == REPEATED:
                 for element in value:
                     _write(out, kind, tag, element)
-                continue
+            elif mode == ALWAYS:
+                if value is None:
+                    _write_length(out, tag, zero)
+                else:
+                    _write(out, kind, tag, value)
             elif value:
                 _write_length(out, tag, b"".join([_number(kind, n) for n in value]))
-                continue
-            else:
-                continue
-            _write(out, kind, tag, value)
         return b"".join(out)
 
     @classmethod
@@ -267,7 +261,7 @@ class Message(metaclass=_MessageType):
         """Parse a whole message; DecodeError when ``data`` is not one."""
         if type(data) is not bytes:
             data = bytes(data)
-        message = cls()
+        message = _blank(cls)
         try:
             _merge(message, data, 0, len(data), MESSAGE_DEPTH_MAX)
         except IndexError:
@@ -300,6 +294,16 @@ class Message(metaclass=_MessageType):
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
+def _blank(cls: type[_M]) -> _M:
+    """``cls()``, faster."""
+    message = cls.__new__(cls)
+    for name, zero in cls._plain:
+        setattr(message, name, zero)
+    for name in cls._lists:
+        setattr(message, name, [])
+    return message
+
+
 def _tables_of(cls: type[Message]) -> _Tables:
     """The class's tables, built on first use (a class that contains itself is fine)."""
     tables = cls._tables
@@ -313,12 +317,10 @@ def _tables_of(cls: type[Message]) -> _Tables:
 
 def _number(kind: int, value: int) -> bytes:
     """A number as a varint; negative ones as 64-bit two's complement."""
-    if 0 <= value < 128:
-        return bytes((value,))
     low, high = _LIMITS[kind]
-    if not low <= value <= high:
-        raise ValueError(f"{value} does not fit into its field ({low}..{high})")
-    return uvarint(value & MASK_64)
+    if low <= value <= high:
+        return uvarint(value & MASK_64)
+    raise ValueError(f"{value} does not fit into its field ({low}..{high})")
 
 
 _LIMITS = {
@@ -333,15 +335,16 @@ _LIMITS = {
 
 def _write(out: list[bytes], kind: int, tag: bytes, value: Any) -> None:
     """Append one field or list element."""
-    if kind < _FIRST_WITH_LENGTH:
-        out.append(tag)
+    out.append(tag)
+    if kind < BYTES:
         out.append(_number(kind, value))
-    elif kind == BYTES:
-        _write_length(out, tag, value)
-    elif kind in (MESSAGE, STRING):
-        _write_length(out, tag, value.encode())
-    else:
-        _write_length(out, tag, value.encode("utf-8", "surrogateescape"))
+        return
+    if kind in (MESSAGE, STRING):
+        value = value.encode()
+    elif kind == RAW_STRING:
+        value = value.encode("utf-8", "surrogateescape")
+    out.append(uvarint(len(value)))
+    out.append(value)
 
 
 def _write_length(out: list[bytes], tag: bytes, body: bytes) -> None:
@@ -369,36 +372,37 @@ def _merge(message: Message, data: bytes, pos: int, end: int, depth: int) -> Non
         if entry is None:
             pos = _skip_unknown(message, data, pos, end, tag)
             continue
-        name, kind, mode, target, run = entry
-        value: Any
+        name, kind, mode, target, siblings = entry
         number = data[pos]
         pos += 1
         if number > 127:
             number, pos = read_varint(data, pos - 1)
-        if kind < _FIRST_WITH_LENGTH and not run:
-            value = _from_varint(kind, number)
+        value: Any
+        if kind < BYTES:
+            if number < SIGN_64 and kind <= UINT64:
+                value = number
+            else:
+                value = _from_varint(kind, number)
         else:
-            stop = pos + number
-            if stop > end:
-                raise DecodeError(f"{type(message).__name__}.{name}: truncated")
+            start = pos
+            pos += number
+            if pos > end:
+                break
             if kind == BYTES:
-                value = data[pos:stop]
+                value = data[start:pos]
             elif kind == MESSAGE:
-                value = _read_message(message, name, mode, target, data, pos, stop, depth)
-            elif run:
-                _read_run(getattr(message, name), kind, data, pos, stop)
-                pos = stop
+                value = _read_message(message, name, mode, target, data, start, pos, depth)
+            elif kind >= _RUN:
+                _read_run(getattr(message, name), kind - _RUN, data, start, pos)
                 continue
             else:
-                value = _to_str(kind, data[pos:stop])
-            pos = stop
+                value = _to_str(kind, data[start:pos])
         if mode >= REPEATED:
             getattr(message, name).append(value)
             continue
         setattr(message, name, value)
-        if mode == OPTIONAL:
-            for other in tables.siblings.get(name, ()):
-                setattr(message, other, None)
+        for other in siblings:
+            setattr(message, other, None)
     if pos > end:
         raise DecodeError(f"{type(message).__name__}: truncated")
 
@@ -427,8 +431,9 @@ def _read_message(
     """Read a sub-message, into the one that is there already if the field came before."""
     if depth <= 1:
         raise DecodeError(f"messages nested deeper than {MESSAGE_DEPTH_MAX}")
-    child: Message | None = getattr(parent, name) if mode in (IMPLICIT, ALWAYS) else None
-    message: Message = target() if child is None else child
+    message: Message | None = getattr(parent, name) if mode in (IMPLICIT, ALWAYS) else None
+    if message is None:
+        message = _blank(target)
     _merge(message, data, pos, stop, depth - 1)
     return message
 

@@ -294,6 +294,10 @@ def put_response(header: bytes, prev_kv: bytes | None) -> bytes:
 
 def range_response(header: bytes, kvs: list[bytes], more: bool, count: int) -> bytes:
     """An encoded RangeResponse."""
+    if count == 1 and not more and len(kvs) == 1:
+        kv = kvs[0]
+        size = uvarint(len(kv))
+        return b"".join((b"\x0a", uvarint(len(header)), header, b"\x12", size, kv, b"\x20\x01"))
     parts = [b"\x0a", uvarint(len(header)), header]
     for kv in kvs:
         parts += (b"\x12", uvarint(len(kv)), kv)

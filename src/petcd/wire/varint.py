@@ -83,11 +83,19 @@ def read_varint(data: bytes, pos: int) -> tuple[int, int]:
     Raises IndexError when ``data`` ends inside the varint, DecodeError when it is too long.
     """
     byte = data[pos]
-    pos += 1
     if byte < 128:
-        return byte, pos
+        return byte, pos + 1
     value = byte & 127
-    shift = 7
+    byte = data[pos + 1]
+    if byte < 128:
+        return value | byte << 7, pos + 2
+    value |= (byte & 127) << 7
+    byte = data[pos + 2]
+    if byte < 128:
+        return value | byte << 14, pos + 3
+    value |= (byte & 127) << 14
+    shift = 21
+    pos += 3
     while True:
         byte = data[pos]
         pos += 1
