@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from petcd.server.auto_compaction import auto_compaction
 from petcd.server.flag_table import EXPERIMENTAL, FLAGS, IGNORED, Flag, Kind, Support
 from petcd.server.flag_values import (
     check_bindable,
@@ -301,6 +302,10 @@ def check(settings: Settings) -> None:
     mode = settings.text("auto-compaction-mode")
     if mode not in COMPACTION_MODES:
         raise ConfigError(f'unknown auto-compaction-mode "{mode}"')
+    try:
+        auto_compaction(mode, settings.text("auto-compaction-retention"))
+    except ValueError as error:
+        raise ConfigError(f"--auto-compaction-retention: {error}") from None
     if settings.text("initial-cluster-state") not in ("new", "existing"):
         raise ConfigError(
             f'invalid value "{settings.text("initial-cluster-state")}" for '

@@ -1,0 +1,116 @@
+"""Rounds of linearizable reads."""
+
+import itertools
+
+import pytest
+
+from petcd.member.errors import LeaderChanged, TimedOut
+from petcd.server.reads import RETRY_S, ReadQueue
+
+
+class FakeNode:
+    def __init__(self):
+        self.asked = []
+
+    def read_index(self, context):
+        self.asked.append(context)
+
+
+class FakeMember:
+    def __init__(self):
+        self.node = FakeNode()
+        self.applied_index = 10
+        self.leader_id = 1
+
+
+class Rig:
+    def __init__(self):
+        self.member = FakeMember()
+        self.queue = ReadQueue(self.member, itertools.count(1).__next__, 7.0)
+        self.served = []
+
+    def add(self, name):
+        self.queue.add(lambda context, refusal: self.served.append((context, refusal)), name)
+
+    @property
+    def asked(self):
+        return self.member.node.asked
+
+
+@pytest.fixture
+def rig():
+    return Rig()
+
+
+def test_reads_of_one_turn_share_one_round(rig):
+    rig.add("a")
+    rig.add("b")
+    rig.queue.pump(0)
+    assert len(rig.asked) == 1 and rig.served == []
+    rig.queue.confirmed(rig.asked[0], 10)
+    rig.queue.pump(0)
+    assert rig.served == [("a", None), ("b", None)]
+    assert rig.queue.is_idle
+
+
+def test_a_read_that_comes_during_a_round_waits_for_the_next(rig):
+    rig.add("a")
+    rig.queue.pump(0)
+    rig.add("late")
+    rig.queue.confirmed(rig.asked[0], 10)
+    rig.queue.pump(0)
+    assert rig.served == [("a", None)]
+    assert len(rig.asked) == 2
+    rig.queue.confirmed(rig.asked[1], 10)
+    rig.queue.pump(0)
+    assert rig.served[1:] == [("late", None)]
+
+
+def test_an_answer_to_an_earlier_round_confirms_nothing(rig):
+    rig.add("a")
+    rig.queue.pump(0)
+    first = rig.asked[0]
+    rig.queue.confirmed(first, 10)
+    rig.queue.pump(0)
+    rig.add("b")
+    rig.queue.pump(0)
+    rig.queue.confirmed(first, 10)
+    rig.queue.pump(0)
+    assert rig.served == [("a", None)]
+
+
+def test_a_read_waits_until_the_index_is_applied(rig):
+    rig.add("a")
+    rig.queue.pump(0)
+    rig.queue.confirmed(rig.asked[0], 12)
+    rig.queue.pump(0)
+    assert rig.served == []
+    rig.member.applied_index = 12
+    rig.queue.pump(0)
+    assert rig.served == [("a", None)]
+
+
+def test_a_round_is_asked_again_under_a_new_id(rig):
+    rig.add("a")
+    rig.queue.pump(0)
+    rig.queue.pump(RETRY_S)
+    assert len(set(rig.asked)) == 2
+    rig.queue.confirmed(rig.asked[0], 10)
+    rig.queue.pump(RETRY_S)
+    assert rig.served == [("a", None)]
+
+
+def test_a_change_of_leader_fails_the_round(rig):
+    rig.add("a")
+    rig.queue.pump(0)
+    rig.member.leader_id = 2
+    rig.queue.pump(0.1)
+    assert isinstance(rig.served[0][1], LeaderChanged)
+
+
+def test_without_an_answer_the_reads_time_out(rig):
+    rig.add("a")
+    rig.queue.pump(0)
+    for step in range(16):
+        rig.queue.pump(step * RETRY_S)
+    assert isinstance(rig.served[0][1], TimedOut)
