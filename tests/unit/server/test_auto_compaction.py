@@ -1,5 +1,7 @@
 """Which revision automatic compaction lets go."""
 
+import itertools
+
 import pytest
 
 from petcd.server.auto_compaction import PeriodicCompaction, RevisionCompaction, auto_compaction
@@ -34,7 +36,7 @@ def test_periodic_mode_with_a_long_retention_compacts_every_hour():
         if (revision := mode.revision_due(step * 360.0, 1 + step)) is not None
     ]
     assert due[0] == (120, 1)
-    assert [b[0] - a[0] for a, b in zip(due, due[1:], strict=False)] == [10, 10]
+    assert [b[0] - a[0] for a, b in itertools.pairwise(due)] == [10, 10]
 
 
 def test_an_idle_store_is_compacted_once():

@@ -47,8 +47,9 @@ class FakeExecutor:
 
 
 class Rig:
-    def __init__(self, operations_max=3):
-        self.loop, self.executor, self.backend = FakeLoop(), FakeExecutor(), MemoryBackend()
+    def __init__(self, operations_max=3, backend=None):
+        self.loop, self.executor = FakeLoop(), FakeExecutor()
+        self.backend = backend or MemoryBackend()
         self.applied = 0
         self.failures = []
         self.committer = Committer(
@@ -137,9 +138,16 @@ def test_held_commits_wait_and_the_holder_is_told_when_none_runs(rig):
     assert told == ["idle", "synced"]
 
 
-def test_a_failed_write_is_reported_and_never_counted(rig):
+class BrokenBackend(MemoryBackend):
+    """Its disk is full."""
+
+    def write_commit(self, batch):
+        raise OSError("disk")
+
+
+def test_a_failed_write_is_reported_and_never_counted():
+    rig = Rig(backend=BrokenBackend())
     rig.write(3)
-    rig.backend.write_commit = lambda batch: (_ for _ in ()).throw(OSError("disk"))
     rig.committer.maybe_commit()
     rig.finish()
     assert [str(e) for e in rig.failures] == ["disk"]
