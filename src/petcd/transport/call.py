@@ -129,6 +129,7 @@ class Call(MessageStream):
                 self.message = message
             return
         self.method.msg_received += 1
+        self.engine.message_bytes_received += len(message)
         if self.on_message is not None:
             self.engine.guard(self, self.on_message, message)
 

@@ -100,6 +100,17 @@ def frame_start(kind: int, flags: int, size: int) -> bytes:
     return size.to_bytes(3, "big") + bytes((kind, flags))
 
 
+def headers_frames(sid: bytes, flags: int, block: bytes, size_max: int) -> bytes:
+    """A header block as HEADERS (with `flags`, without END_HEADERS) and CONTINUATION frames."""
+    if len(block) <= size_max:
+        return frame(HEADERS, flags | FLAG_END_HEADERS, sid, block)
+    out = [frame(HEADERS, flags, sid, block[:size_max])]
+    for pos in range(size_max, len(block), size_max):
+        last = FLAG_END_HEADERS if pos + size_max >= len(block) else 0
+        out.append(frame(CONTINUATION, last, sid, block[pos : pos + size_max]))
+    return b"".join(out)
+
+
 def settings_frame(settings: list[tuple[int, int]]) -> bytes:
     return frame(SETTINGS, 0, CONNECTION, b"".join([SETTING.pack(*pair) for pair in settings]))
 

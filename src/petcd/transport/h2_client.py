@@ -35,7 +35,7 @@ from petcd.transport.grpc_status import (
     status_of_http,
     status_of_reset,
 )
-from petcd.transport.h2_connection import CONNECTION_CREDIT_AT, Http2Connection
+from petcd.transport.h2_connection import Http2Connection
 from petcd.transport.h2_stream import (
     DONE,
     OPEN,
@@ -48,6 +48,7 @@ from petcd.transport.h2_stream import (
 from petcd.transport.hpack import Field, encode_block
 from petcd.transport.limits import (
     CLIENT_STREAM_WINDOW,
+    CONNECTION_CREDIT_AT,
     CONNECTION_WINDOW,
     DEFAULT_WINDOW,
     HEAD_CACHE_BLOCK_BYTES_MAX,
@@ -275,22 +276,10 @@ class Http2ClientEngine(Http2Connection):
         sender = call.sender
         if sender is not None:
             sender.sid = sid
-        self._send_block(sid, call.block)
+        self.send_block(sid, 0, call.block)
         pending, call.pending = call.pending, []
         for data, last in pending:
             self.send(call, data, last)
-
-    def _send_block(self, sid: bytes, block: bytes) -> None:
-        room = self.peer_frame_bytes
-        if len(block) <= room:
-            self.out.append(f.frame(f.HEADERS, f.FLAG_END_HEADERS, sid, block))
-        else:
-            self.out.append(f.frame(f.HEADERS, 0, sid, block[:room]))
-            for pos in range(room, len(block), room):
-                last = f.FLAG_END_HEADERS if pos + room >= len(block) else 0
-                self.out.append(f.frame(f.CONTINUATION, last, sid, block[pos : pos + room]))
-        if self.idle:
-            self.wake()
 
     def send(self, call: ClientCall, data: bytes, last: bool) -> None:
         """Framed bytes of a call; see `ClientCall.send`."""

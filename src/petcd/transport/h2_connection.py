@@ -1,19 +1,20 @@
-"""What both roles of an HTTP/2 connection share: frames, settings, flow control, header blocks,
-output.
-
-Sans-IO. Bytes come in through a role's `receive`; what is to be sent gathers in `out` and leaves
-through `take_output`. `on_output` is called once when output appears outside `receive`, so that the
-shell can schedule one write for everything that happens in its turn.
+"""The receiving half of an HTTP/2 connection, as both roles share it: frames, settings, credit,
+headers.
 
 ```
-  receive -> hot frames (role) | frame() -> settings, ping, window, ... | role: on_headers, on_reset
-  send_data -> out, or a Sender's queue -> pump (windows, socket) -> out -> take_output
+  receive (role) -> hot frames (role)
+                 -> frame -> DATA      -> a stream's feed, ended
+                          -> HEADERS   -> role: on_headers
+                          -> the rest  -> settings, ping, windows; role: on_reset, on_goaway
 ```
 
-Invariants: `0 <= queued_bytes` is the sum over all senders; a sender is in `ready` exactly when its
-`ready` flag is set; no DATA exceeds the peer's windows. A peer that breaks the protocol gets
-GOAWAY: `receive` raises nothing, it sets `error` and `closed`, after which the shell writes what is
-left and closes the socket.
+Sans-IO: bytes come in through a role's `receive`, and leave as `h2_output` tells. A peer that
+breaks the protocol gets GOAWAY: `receive` raises nothing, it sets `error` and `closed`, after which
+the shell writes what is left and closes the socket.
+
+Receive credit: a stream has `stream_window`, given back as its bytes are consumed. A message longer
+than that gets the rest out of a reserve which the connection's streams share, first come first
+served, so that memory is bounded and yet every message that got its credit can complete.
 
 It has no clock (the shell passes `now`) and no socket. Source: RFC 9113.
 """
@@ -21,36 +22,27 @@ It has no clock (the shell passes `now`) and no socket. Source: RFC 9113.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 
 from petcd.transport import frames as f
 from petcd.transport.frames import Http2Error
-from petcd.transport.h2_stream import DONE, Intake, Sender, Stream
+from petcd.transport.h2_output import Http2Output
+from petcd.transport.h2_stream import DONE, Intake, Stream
 from petcd.transport.hpack import Field, HpackDecoder, HpackError
 from petcd.transport.limits import (
-    CONNECTION_WINDOW,
     CONTINUATION_FRAMES_MAX,
-    DEFAULT_WINDOW,
     FRAME_BYTES_MAX,
     FRAME_BYTES_SEND_MAX,
     HEADER_BLOCK_BYTES_MAX,
     IDLE_FRAMES_MAX,
-    OUTPUT_CHUNK_BYTES,
     RESERVE_BYTES,
     SETTINGS_ENTRIES_MAX,
     STREAM_OUTPUT_HIGH_BYTES,
-    STREAM_OUTPUT_LOW_BYTES,
     STREAM_WINDOW,
-    UNSENT_CONTROL_BYTES_MAX,
     WINDOW_MAX,
 )
 
 
-def _nobody() -> None:
-    """No shell listens for output."""
-
-
-class Http2Connection:
+class Http2Connection(Http2Output):
     """State of one connection, whichever role."""
 
     __slots__ = (
@@ -61,40 +53,23 @@ class Http2Connection:
         "closed",
         "decoder",
         "error",
-        "fast_limit",
-        "goaway_sent",
-        "idle",
-        "idle_frames",
         "last_sid",
         "now",
-        "on_output",
-        "out",
-        "peer_frame_bytes",
-        "peer_window",
-        "portion_bytes",
-        "queued_bytes",
-        "ready",
         "received",
         "reserve_used",
         "reserve_waiting",
         "rest",
-        "send_window",
         "settings_acked",
         "stream_window",
         "streams",
-        "unsent_control_bytes",
-        "write_paused",
     )
 
     def __init__(self) -> None:
-        self.out: list[bytes | memoryview] = []
+        super().__init__()
         self.rest = b""
-        self.idle = True
-        self.on_output: Callable[[], None] = _nobody
         self.now = 0.0
         self.closed = False
         self.error: Http2Error | None = None
-        self.goaway_sent = False
         self.decoder = HpackDecoder()
         self.streams: dict[bytes, Stream] = {}
         self.last_sid = f.CONNECTION
@@ -103,23 +78,12 @@ class Http2Connection:
         self.block_sid = b""
         self.block_flags = 0
         self.block_frames = 0
-        # sending
-        self.send_window = DEFAULT_WINDOW
-        self.peer_window = DEFAULT_WINDOW
-        self.peer_frame_bytes = FRAME_BYTES_MAX
-        self.fast_limit = -1
-        self.write_paused = False
-        self.portion_bytes = OUTPUT_CHUNK_BYTES
-        self.ready: deque[Sender] = deque()
-        self.queued_bytes = 0
-        self.unsent_control_bytes = 0
         self.settings_acked = False
         # receiving
         self.stream_window = STREAM_WINDOW
         self.received = 0
         self.reserve_used = 0
         self.reserve_waiting: deque[Stream] = deque()
-        self.idle_frames = 0
 
     # -- what a role adds --------------------------------------------------------------------------
 
@@ -145,42 +109,14 @@ class Http2Connection:
         """The newest stream of the peer that we may have acted on, for GOAWAY."""
         return self.last_sid
 
-    def on_room(self) -> None:
-        """`queued_bytes` fell."""
+    def on_stream_error(self) -> None:
+        """The peer broke a rule of one stream, which is being reset; raise Http2Error to end it
+        all."""
 
-    # -- the shell's side --------------------------------------------------------------------------
+    def on_drained(self, stream: Stream) -> None:
+        self.replenish(stream)
 
-    def take_output(self) -> bytes:
-        """What is to be written now; empty when nothing is.
-
-        A server gets long answers in portions: call again after the socket took one.
-        """
-        if self.ready:
-            self.pump()
-        self.idle = True
-        self.unsent_control_bytes = 0
-        out = self.out
-        if not out:
-            return b""
-        data = b"".join(out) if len(out) > 1 else bytes(out[0])
-        out.clear()
-        return data
-
-    def pause_writing(self) -> None:
-        """The socket's buffer is full: DATA waits in the streams' queues, where it is counted."""
-        self.write_paused = True
-        self.set_fast_limit()
-
-    def resume_writing(self) -> None:
-        self.write_paused = False
-        self.set_fast_limit()
-        if self.ready and self.idle:
-            self.wake()
-
-    def wake(self) -> None:
-        """Output appeared outside `receive`: tell the shell, once."""
-        self.idle = False
-        self.on_output()
+    # -- the end -----------------------------------------------------------------------------------
 
     def connection_lost(self) -> None:
         """The socket is gone: every stream is aborted."""
@@ -279,14 +215,6 @@ class Http2Connection:
         self.control(f.frame(f.PING, f.FLAG_ACK, f.CONNECTION, payload))
         self.on_ping()
 
-    def control(self, data: bytes) -> None:
-        """Queue an answer that the peer provoked; bounded while the socket does not take them."""
-        self.out.append(data)
-        if self.write_paused:
-            self.unsent_control_bytes += len(data)
-            if self.unsent_control_bytes > UNSENT_CONTROL_BYTES_MAX:
-                raise Http2Error(f.ENHANCE_YOUR_CALM, "control answers are not read")
-
     def _on_settings(self, sid: bytes, flags: int, payload: bytes) -> None:
         if sid != f.CONNECTION:
             raise Http2Error(f.PROTOCOL_ERROR, "SETTINGS on a stream")
@@ -310,6 +238,7 @@ class Http2Connection:
                 raise Http2Error(f.FLOW_CONTROL_ERROR, "initial window too large")
             grown = value > self.peer_window
             self.peer_window = value
+            self.idle_frames += len(self.streams) >> 4  # the walk below is work, too
             for stream in self.streams.values():
                 sender = stream.sender
                 if sender is None:
@@ -463,112 +392,6 @@ class Http2Connection:
         self.out.append(f.window_update(f.CONNECTION, self.received))
         self.received = 0
 
-    # -- sending data ------------------------------------------------------------------------------
-
-    def set_fast_limit(self) -> None:
-        """Largest DATA payload that a fresh stream may send without looking further; -1 is
-        never."""
-        self.fast_limit = -1 if self.write_paused else min(self.peer_window, self.peer_frame_bytes)
-
-    def sender_of(self, stream: Stream) -> Sender:
-        sender = stream.sender
-        if sender is None:
-            sender = stream.sender = Sender(stream)
-        return sender
-
-    def send_data(self, sender: Sender, data: bytes) -> None:
-        """Send bytes on a stream as far as flow control and the socket allow; the rest waits."""
-        size = len(data)
-        if (
-            size <= self.send_window
-            and not sender.chunks
-            and not self.write_paused
-            and size <= self.peer_frame_bytes
-            and size <= self.peer_window + sender.window
-        ):
-            self.send_window -= size
-            sender.window -= size
-            self.out.append(b"".join((size.to_bytes(3, "big"), b"\0\0", sender.sid, data)))
-            self.idle_frames = 0
-        elif size:
-            sender.chunks.append(memoryview(data))
-            sender.queued_bytes += size
-            self.queued_bytes += size
-            self.make_ready(sender)
-        if self.idle:
-            self.wake()
-
-    def close_sender(self, sender: Sender, closing: bytes) -> None:
-        """Let `closing` (frames that end the stream) follow the last queued byte."""
-        if sender.chunks:
-            sender.closing = closing
-        else:
-            self.out.append(closing)
-            sender.stream.sent()
-        if self.idle:
-            self.wake()
-
-    def make_ready(self, sender: Sender) -> None:
-        if not sender.ready and sender.chunks:
-            sender.ready = True
-            self.ready.append(sender)
-
-    def pump(self) -> None:
-        """Move queued DATA into `out`, one frame per stream in turn, until a window or the portion
-        is used up."""
-        room = self.portion_bytes
-        ready = self.ready
-        before = self.queued_bytes
-        while ready and room > 0 and self.send_window > 0 and not self.write_paused:
-            sender = ready.popleft()
-            sender.ready = False
-            allowed = min(self.send_window, self.peer_window + sender.window, self.peer_frame_bytes)
-            if allowed <= 0 or not sender.chunks:
-                continue
-            room -= self._send_portion(sender, allowed)
-            if sender.chunks:
-                self.make_ready(sender)
-            elif sender.closing is not None:
-                self.out.append(sender.closing)
-                sender.closing = None
-                sender.stream.sent()
-                continue
-            if sender.queued_bytes <= STREAM_OUTPUT_LOW_BYTES:
-                self._drained(sender)
-        if self.queued_bytes < before:
-            self.on_room()
-
-    def _drained(self, sender: Sender) -> None:
-        if sender.on_drain is not None and sender.closing is None:
-            sender.on_drain()
-        self.replenish(sender.stream)
-
-    def _send_portion(self, sender: Sender, allowed: int) -> int:
-        """One DATA frame of at most `allowed` bytes out of the queue; returns its payload's
-        size."""
-        chunks = sender.chunks
-        pieces: list[bytes | memoryview] = []
-        size = 0
-        while chunks and size < allowed:
-            chunk = chunks[0]
-            take = allowed - size
-            if len(chunk) <= take:
-                pieces.append(chunk)
-                size += len(chunk)
-                chunks.popleft()
-            else:
-                pieces.append(chunk[:take])
-                chunks[0] = chunk[take:]
-                size += take
-        self.out.append(size.to_bytes(3, "big") + b"\0\0" + sender.sid)
-        self.out += pieces
-        self.send_window -= size
-        sender.window -= size
-        sender.queued_bytes -= size
-        self.queued_bytes -= size
-        self.idle_frames = 0
-        return size
-
     def _on_window_update(self, sid: bytes, payload: bytes) -> None:
         if len(payload) != 4:
             raise Http2Error(f.FRAME_SIZE_ERROR, "WINDOW_UPDATE of the wrong size")
@@ -598,6 +421,7 @@ class Http2Connection:
 
     def reset(self, stream: Stream, code: int) -> None:
         """Answer a stream error: RST_STREAM, and the stream is aborted."""
+        self.on_stream_error()
         self.control(f.rst_stream(stream.sid, code))
         if self.idle:
             self.wake()
@@ -629,7 +453,3 @@ def _unpad(payload: bytes) -> bytes:
     if not payload or payload[0] >= len(payload):
         raise Http2Error(f.PROTOCOL_ERROR, "padding longer than the frame")
     return payload[1 : len(payload) - payload[0]]
-
-
-CONNECTION_CREDIT_AT = CONNECTION_WINDOW // 2
-"""Connection-level credit goes back when this much came in."""

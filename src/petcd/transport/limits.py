@@ -26,6 +26,8 @@ CLIENT_STREAM_WINDOW = 1 << 20
 CONNECTION_WINDOW = 16 << 20
 """Receive window of a connection. Credit returns as bytes arrive, for streams are bounded on their
 own."""
+CONNECTION_CREDIT_AT = CONNECTION_WINDOW // 2
+"""Connection-level credit goes back when this much came in."""
 RESERVE_BYTES = 32 << 20
 """Credit beyond `STREAM_WINDOW` that the streams of one connection may hold together for long
 messages; others wait their turn. grpc-go has no such bound."""
@@ -79,3 +81,15 @@ STREAM_OUTPUT_LOW_BYTES = 16 << 10
 
 UNLIMITED_STREAMS = (1 << 32) - 1
 """etcd's default for `--max-concurrent-streams`."""
+
+# -- HTTP/1.1 --------------------------------------------------------------------------------------
+HTTP_HEAD_BYTES_MAX = 64 << 10
+"""Request line and headers; Go's net/http allows 1 MiB."""
+HTTP_PIPELINE_BYTES_MAX = 128 << 10
+"""Input kept while a request is being answered; beyond it the socket is not read."""
+CHUNK_LINE_BYTES_MAX = 4096
+"""A chunk's size with its extensions, or one trailer line; Go's net/http: 4096."""
+TRAILER_BYTES_MAX = 16 << 10
+"""All trailer lines of a request; they are dropped."""
+HEADER_SECTIONS_MAX = 16
+"""Header sections remembered per connection; a client's rarely change."""

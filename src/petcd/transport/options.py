@@ -18,6 +18,8 @@ class TransportLimits:
     """Announced to clients when below 2^32-1 (`--max-concurrent-streams`)."""
     hard_concurrent_streams: int = 100_000
     """Refused above this even when nothing was announced. etcd has no such bound."""
+    max_connections: int = 20_000
+    """Of one listener; more are dropped at once. etcd has no such bound."""
     max_message_bytes: int = (1536 + 512) << 10
     """Default receive limit of a method: etcd's max-request-bytes + 512 KiB."""
     max_http_body_bytes: int = 4 << 20
