@@ -10,12 +10,13 @@ Texts and statuses are etcd's as of 3.5.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from petcd.api.errors import status_of
 from petcd.api.host import Host
-from petcd.transport.http import HttpRequest, HttpResponder
+from petcd.transport.http import Header, HttpRequest
 from petcd.version import ETCD_VERSION, PETCD_VERSION
 from petcd.wire.maintenance import AlarmType
 
@@ -30,17 +31,63 @@ READYZ = ("data_corruption", "serializable_read", "linearizable_read", "non_lear
 Verdict = Callable[[str | None], None]
 
 
+# Against DNS rebinding: a page from elsewhere must not reach the store through the browser.
+_BAD_HOST = (
+    "host {!r} is not allowed: start etcd with --host-whitelist naming it, or leave the flag out\n"
+)
+
+
+class Responder(Protocol):
+    """The part of HttpResponder that these endpoints use."""
+
+    def send(self, status: int, headers: Sequence[Header], body: bytes) -> None: ...
+
+
 class HttpEndpoints:
     """Answers HTTP requests that are not gRPC."""
 
-    def __init__(self, host: Host, metrics: Callable[[], bytes]) -> None:
+    def __init__(
+        self,
+        host: Host,
+        metrics: Callable[[], bytes],
+        origins: tuple[str, ...] = ("*",),
+        hosts: tuple[str, ...] = ("*",),
+    ) -> None:
+        """`origins`: who may call from a browser; `hosts`: Host headers accepted."""
         self._host = host
         self._metrics = metrics
+        self._origins = frozenset(origins or ("*",))
+        self._hosts = frozenset(hosts or ("*",))
         self.healthy_total = 0
         self.unhealthy_total = 0
 
-    def handle(self, request: HttpRequest, respond: HttpResponder) -> None:
+    def handle(self, request: HttpRequest, respond: Responder) -> None:
         """Answer one request; unknown paths get Go's 404."""
+        if not self._host_is_known(request):
+            send_text(respond, 421, _BAD_HOST.format(_host_of(request)))
+            return
+        origin = request.header(b"origin")
+        if origin is not None:
+            allowed = "*" if "*" in self._origins else origin.decode("latin-1")
+            if allowed == "*" or allowed in self._origins:
+                respond = WithHeaders(respond, cors_headers(allowed))
+        if request.method == "OPTIONS":
+            respond.send(200, [], b"")
+            return
+        self._route(request, respond)
+
+    def handle_beside(self, request: HttpRequest, respond: Responder) -> None:
+        """The same for ports that are not for clients, with the members beside."""
+        if urlsplit(request.target).path == "/members":
+            members = [member.to_json() for member in self._host.member.membership.members()]
+            respond.send(200, [_JSON], b"[" + b",".join(members) + b"]\n")
+        else:
+            self._route(request, respond)
+
+    def _host_is_known(self, request: HttpRequest) -> bool:
+        return "*" in self._hosts or _host_of(request) in self._hosts
+
+    def _route(self, request: HttpRequest, respond: Responder) -> None:
         parts = urlsplit(request.target)
         path, query = parts.path, parse_qs(parts.query, keep_blank_values=True)
         if path == "/health":
@@ -56,7 +103,7 @@ class HttpEndpoints:
             send_text(respond, 404, "404 page not found\n")
 
     def _only_get(
-        self, request: HttpRequest, respond: HttpResponder, answer: Callable[[], None]
+        self, request: HttpRequest, respond: Responder, answer: Callable[[], None]
     ) -> None:
         if request.method == "GET":
             answer()
@@ -65,14 +112,14 @@ class HttpEndpoints:
 
     # -- version ------------------------------------------------------------------------------
 
-    def _version(self, respond: HttpResponder) -> None:
+    def _version(self, respond: Responder) -> None:
         cluster = self._host.member.membership.version or "not_decided"
         body = {"etcdserver": ETCD_VERSION, "etcdcluster": cluster, "petcd": PETCD_VERSION}
         respond.send(200, [_JSON], json.dumps(body, separators=(",", ":")).encode())
 
     # -- /health ------------------------------------------------------------------------------
 
-    def _health(self, query: dict[str, list[str]], respond: HttpResponder) -> None:
+    def _health(self, query: dict[str, list[str]], respond: Responder) -> None:
         serializable = query.get("serializable") == ["true"]
         excluded = set(query.get("exclude", ()))
         member = self._host.member
@@ -90,11 +137,11 @@ class HttpEndpoints:
         else:
             self._host.read(self._health_read, respond)
 
-    def _health_read(self, respond: HttpResponder, refusal: object) -> None:
+    def _health_read(self, respond: Responder, refusal: object) -> None:
         failed = isinstance(refusal, Exception)
         self._answer_health(respond, f"RANGE ERROR:{_text_of(refusal)}" if failed else None)
 
-    def _answer_health(self, respond: HttpResponder, reason: str | None) -> None:
+    def _answer_health(self, respond: Responder, reason: str | None) -> None:
         healthy = reason is None
         body = json.dumps(
             {"health": "true" if healthy else "false", "reason": reason or ""},
@@ -117,7 +164,7 @@ class HttpEndpoints:
         return (name,) if name in known else ()
 
     def _checks(
-        self, names: tuple[str, ...], query: dict[str, list[str]], respond: HttpResponder
+        self, names: tuple[str, ...], query: dict[str, list[str]], respond: Responder
     ) -> None:
         excluded = set(query.get("exclude", ()))
         wanted = [name for name in names if name not in excluded]
@@ -158,7 +205,34 @@ class HttpEndpoints:
             verdict(None)
 
 
-def send_text(respond: HttpResponder, status: int, text: str, *more: tuple[bytes, bytes]) -> None:
+class WithHeaders:
+    """A responder that adds headers to every answer."""
+
+    def __init__(self, respond: Responder, headers: Sequence[Header]) -> None:
+        self._respond = respond
+        self._headers = headers
+
+    def send(self, status: int, headers: Sequence[Header], body: bytes) -> None:
+        """See HttpResponder."""
+        self._respond.send(status, [*headers, *self._headers], body)
+
+
+def cors_headers(origin: str) -> list[Header]:
+    """What a browser wants to see before it shows an answer to a page from elsewhere."""
+    return [
+        (b"access-control-allow-methods", b"POST, GET, OPTIONS, PUT, DELETE"),
+        (b"access-control-allow-origin", origin.encode("latin-1")),
+        (b"access-control-allow-headers", b"accept, content-type, authorization"),
+    ]
+
+
+def _host_of(request: HttpRequest) -> str:
+    """The Host header without its port."""
+    host = (request.header(b"host") or b"").decode("latin-1")
+    return urlsplit(f"//{host}").hostname or ""
+
+
+def send_text(respond: Responder, status: int, text: str, *more: tuple[bytes, bytes]) -> None:
     """Answer with plain text, as Go's http.Error does."""
     respond.send(status, [_TEXT, _NOSNIFF, *more], text.encode())
 

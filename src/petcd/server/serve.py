@@ -59,12 +59,15 @@ class Server:
         self._executor = ThreadPoolExecutor(2, "backend")
         self._opened: Opened | None = None
         self._listener: Listener | None = None
+        self._side_listener: Listener | None = None
 
     async def start(self, progress: Callable[[int], None] = lambda rows: None) -> None:
         """Open the data and serve. Raises ConfigError, OSError and the storage room's errors."""
         loop = asyncio.get_running_loop()
         config, log = self.config, self._log
         sockets = [bind(url, config.reuse_port) for url in config.listen_client_urls]
+        peer_sockets = [bind(url, config.reuse_port) for url in config.listen_peer_urls]
+        metrics_sockets = [bind(url, config.reuse_port) for url in config.listen_metrics_urls]
         opened = self._opened = open_member(config, log, progress)
         # What was loaded stays: the collector need not look at it again.
         gc.collect()
@@ -93,6 +96,7 @@ class Server:
             cluster_id=format_id(opened.member.membership.cluster_id),
         )
         await self._listen(sockets)
+        await self._listen_beside(peer_sockets, metrics_sockets)
         log.info("ready to serve client requests")
 
     def _assemble(self, loop: asyncio.AbstractEventLoop, opened: Opened) -> None:
@@ -173,7 +177,9 @@ class Server:
             service(self._runtime).register(router)
         WatchService(self._hub).register(router)
         self._metrics.watch_router(router)
-        endpoints = HttpEndpoints(self._runtime, self._metrics.render)
+        self._endpoints = HttpEndpoints(
+            self._runtime, self._metrics.render, config.cors, config.host_whitelist
+        )
         limits = TransportLimits(
             max_concurrent_streams=config.max_concurrent_streams,
             max_message_bytes=config.max_request_bytes + GRPC_OVERHEAD_BYTES,
@@ -181,11 +187,18 @@ class Server:
             keepalive_interval_s=config.keepalive_interval_s,
             keepalive_timeout_s=config.keepalive_timeout_s,
         )
-        self._listener = Listener(router, endpoints.handle, limits)
+        self._listener = Listener(router, self._endpoints.handle, limits)
         for bound in sockets:
-            host, port = bound.getsockname()[:2]
-            bound.close()
-            self.client_addresses.append(await self._listener.start(host, port))
+            await self._listener.start_on(bound)
+            self.client_addresses.append(bound.getsockname()[:2])
+
+    async def _listen_beside(
+        self, peer_sockets: list[socket.socket], metrics_sockets: list[socket.socket]
+    ) -> None:
+        """The peer port tells who we are; the metrics port serves health and metrics only."""
+        listener = self._side_listener = Listener(Router(), self._endpoints.handle_beside)
+        for bound in (*peer_sockets, *metrics_sockets):
+            await listener.start_on(bound)
 
     def _die(self, error: BaseException) -> None:
         self._log.fatal("stopping at once", error=str(error) or type(error).__name__)
@@ -194,7 +207,9 @@ class Server:
     async def stop(self) -> None:
         """Stop serving, make everything durable and let the data directory go."""
         if self._listener is not None:
-            await self._listener.close()
+            await self._listener.stop(STOP_GRACE_S)
+        if self._side_listener is not None:
+            await self._side_listener.close()
         opened = self._opened
         if opened is None:
             return

@@ -13,6 +13,7 @@ clients. It decides nothing about HTTP itself.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -250,6 +251,21 @@ class Listener:
             ssl_handshake_timeout=timeout,
             backlog=_BACKLOG,
         )
+        return self._started(server)
+
+    async def start_on(self, bound: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        """Listen on a socket that is bound already. Raises OSError."""
+        timeout = None if tls is None else _HANDSHAKE_TIMEOUT_S
+        server = await self.loop.create_server(
+            self.protocol_factory,
+            sock=bound,
+            ssl=tls,
+            ssl_handshake_timeout=timeout,
+            backlog=_BACKLOG,
+        )
+        self._started(server)
+
+    def _started(self, server: asyncio.Server) -> tuple[str, int]:
         self._servers.append(server)
         if self._sweeper is None:
             self._sweeper = self.loop.call_later(_SWEEP_S, self._sweep)
