@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from petcd.raft.changer import Changer, Configuration, restore
 from petcd.raft.core import Raft
-from petcd.raft.errors import broken
+from petcd.raft.errors import ConfChangeRefused, broken
 from petcd.raft.kinds import NONE, StateType
 from petcd.raft.logger import INFO, WARNING
 from petcd.raft.reads import answer_confirmed
@@ -21,16 +21,20 @@ from petcd.raft.types import ConfChangeV2, ConfState, Snapshot
 def apply_conf_change(r: Raft, change: ConfChangeV2) -> ConfState:
     """Apply a committed change; returns the configuration that results.
 
-    Raises `ConfChangeRefused` for one that cannot be applied: then members have diverged or the
-    proposal was not validated, and the caller must not go on.
+    One that cannot be applied breaks the node: the members have diverged, or it was never
+    validated. The application may reject a change for good reasons of its own, before this.
     """
     changer = Changer(r.tracker, r.raft_log.last_index())
-    if change.leaves_joint():
-        return switch_to(r, changer.leave_joint())
-    if change.uses_joint():
-        auto_leave = change.leaves_automatically()
-        return switch_to(r, changer.enter_joint(auto_leave, change.changes))
-    return switch_to(r, changer.simple(change.changes))
+    try:
+        if change.leaves_joint():
+            configuration = changer.leave_joint()
+        elif change.uses_joint():
+            configuration = changer.enter_joint(change.leaves_automatically(), change.changes)
+        else:
+            configuration = changer.simple(change.changes)
+    except ConfChangeRefused as why:
+        broken(str(why))
+    return switch_to(r, configuration)
 
 
 def switch_to(r: Raft, configuration: Configuration) -> ConfState:

@@ -83,7 +83,6 @@ class RawNode:
         "_stable_log_term",
         "_stable_snapshot",
         "_stable_term",
-        "_unadvanced",
         "raft",
     )
 
@@ -97,7 +96,6 @@ class RawNode:
         self._last_vote = r.vote
         self._last_commit = r.raft_log.committed
         # What advance() will do, noted by ready().
-        self._unadvanced = False
         self._self_messages: list[Message] = []
         self._stable_term = 0
         self._stable_index = 0
@@ -265,9 +263,13 @@ class RawNode:
     def _note_for_advance(self, ready: Ready, size: int) -> None:
         """Promises to others go out with this Ready; those to ourselves wait for advance()."""
         r = self.raft
-        if self._unadvanced:
+        if (
+            self._self_messages
+            or self._stable_index
+            or self._apply_index
+            or self._stable_snapshot is not None
+        ):
             broken("two accepted Ready structs without call to Advance")
-        self._unadvanced = True
         for message in r.msgs_after_append:
             if message.to == r.id:
                 self._self_messages.append(message)
@@ -294,7 +296,6 @@ class RawNode:
         if self._async:
             broken("Advance must not be called when using AsyncStorageWrites")
         r = self.raft
-        self._unadvanced = False
         messages = self._self_messages
         if messages:
             self._self_messages = []
