@@ -72,6 +72,7 @@ __all__ = [
     "Field",
     "Message",
     "field",
+    "skip_field",
 ]
 
 # Messages inside messages (and groups inside groups) before decoding gives up.  100 is the limit

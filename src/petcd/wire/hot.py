@@ -82,7 +82,7 @@ def parse_put(body: bytes) -> Put:
     by the lease alone.
     """
     size = len(body)
-    if size < 4 or body[0] != 0x0A or body[1] > 127:
+    if size < 2 or body[0] != 0x0A or body[1] > 127:
         return _parse_put(body)
     pos = body[1] + 2
     key = body[2:pos]
@@ -222,7 +222,7 @@ def _walk_kv(data: bytes) -> _Walk | None:
             lease, pos = read_varint(data, pos + 1)
             if lease >= SIGN_64:
                 lease -= TWO_64
-    except (IndexError, DecodeError):
+    except IndexError:
         return None
     if pos != size or (create_revision | mod_revision | version) >= SIGN_64:
         return None

@@ -87,11 +87,47 @@ def test_a_plain_get_gives_its_key(size: int, serializable: bool) -> None:
         RangeRequest(key=b"a", serializable=True, count_only=True),
         RangeRequest(key=b"a", min_mod_revision=5),
         RangeRequest(serializable=True),
+        RangeRequest(key=b"k" * 16384),
     ],
-    ids=repr,
+    ids=lambda r: repr(r)[:60],
 )
 def test_any_other_range_gives_none(request_: RangeRequest) -> None:
     assert hot.parse_range_key(request_.encode()) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x0a\x00",
+        b"\x0a\x00\x38\x01",
+        b"\x0a\x01k\x38\x80",
+        b"\x0a\x01k\x38",
+        b"\x0a\x05k",
+        # a key of 5 whose length takes three bytes, then an unknown field to the end that the
+        # first two bytes of that length would give
+        b"\x0a\x85\x80\x00abcde" + b"\x7a\xfc\x7f" + bytes(16380),
+    ],
+    ids=lambda b: b[:8].hex(),
+)
+def test_what_only_looks_like_a_plain_get_gives_none(body: bytes) -> None:
+    assert hot.parse_range_key(body) is None
+
+
+@pytest.mark.parametrize(
+    "put",
+    [
+        # the second length byte of the key taken for its first byte, the key's last for a tag
+        PutRequest(key=b"x" * 127 + b"\x12", value=b"v" * 17),
+        # the third length byte of the value taken for its first byte, its last for a tag
+        PutRequest(key=b"k", value=b"v" * 16383 + b"\x18"),
+        PutRequest(key=b"k", value=b"v" * 16384 + b"\x18\x01"),
+        PutRequest(key=b"k", value=b"v\x18\x01", lease=3),
+    ],
+    ids=lambda p: f"{len(p.key)}-{len(p.value)}",
+)
+def test_puts_made_to_fool_the_fast_path_are_read_right(put: PutRequest) -> None:
+    expected = (put.key, put.value, put.lease, False, False, False)
+    assert hot.parse_put(put.encode()) == expected
 
 
 # ---------------------------------------------------------------- KeyValue
@@ -194,6 +230,15 @@ def test_watch_responses_are_written(
     assert hot.watch_response(header.encode(), watch_id, body, **rest) == expected
 
 
+def test_empty_previous_values_are_present() -> None:
+    assert (
+        hot.put_response(b"", b"")
+        == PutResponse(header=ResponseHeader(), prev_kv=KeyValue()).encode()
+    )
+    event = Event(type=1, kv=KeyValue(), prev_kv=KeyValue()).encode()
+    assert hot.watch_event(1, b"", b"") == b"\x5a" + bytes([len(event)]) + event
+
+
 # ---------------------------------------------------------------- the log
 
 
@@ -244,6 +289,46 @@ def test_two_requests_in_one_entry_are_refused() -> None:
     two = hot.internal_request(1, 4, b"\x0a\x01k") + hot.internal_request(1, 3, b"")
     with pytest.raises(hot.DecodeError, match="two requests"):
         hot.parse_internal(two)
+
+
+def test_a_request_and_a_header_that_come_twice_are_merged() -> None:
+    halves = b"\x22\x03\x0a\x01k" + b"\x22\x03\x12\x01v"
+    headers_ = b"\xa2\x06\x02\x08\x05" + b"\xa2\x06\x03\x12\x01u"
+    assert hot.parse_internal(halves + headers_) == (5, 4, b"\x0a\x01k\x12\x01v")
+    assert hot.parse_internal_header(halves + headers_) == (5, "u", 0)
+    id_twice = b"\x22\x00" + b"\xa2\x06\x04\x08\x05\x08\x06"
+    assert hot.parse_internal(id_twice) == (6, 4, b"")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x22\x00\xa2\x06\x05\x08\x07",  # the header is cut
+        b"\x22\x00\xa2\x06\x02\x08\x87",  # the ID is cut
+        b"\x22\x05\x0a\x01k",  # the request is cut
+        b"\x0a\x00\xa2\x06\x02\x08\x07",  # field 1 is a number
+        b"\x02\x00\xa2\x06\x02\x08\x07",  # there is no field 0
+        b"\x20\x01\xa2\x06\x02\x08\x07",  # field 4 is a message
+        b"\x7a\x05",  # an unknown field is cut
+        b"\x22",
+        b"\x22\x80",
+    ],
+    ids=lambda b: b.hex(),
+)
+def test_damaged_entries_are_refused(data: bytes) -> None:
+    with pytest.raises(hot.DecodeError):
+        hot.parse_internal(data)
+
+
+def test_an_entry_made_to_fool_the_fast_path_is_read_right() -> None:
+    # a put of 0 bytes whose length takes three, with an unknown field up to a second header
+    # just where the first two bytes of that length would put the end of the put
+    head = b"\x22\x80\x80\x00" + b"\x7a\xfc\x7f"
+    data = head + bytes(3 + 16384 - len(head)) + b"\xa2\x06\x02\x08\x07"
+    assert InternalRaftRequest.decode(data).put == PutRequest()
+    assert hot.parse_internal(data) == (7, 4, b"")
+    fooling = raftpb.Entry(Type=2053, Term=24, Index=34, Data=b"d" * 33)
+    assert hot.parse_raft_entry(fooling.encode()) == (2053, 24, 34, b"d" * 33)
 
 
 @check
