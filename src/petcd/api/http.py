@@ -66,11 +66,11 @@ class HttpEndpoints:
         if not self._host_is_known(request):
             send_text(respond, 421, _BAD_HOST.format(_host_of(request)))
             return
-        origin = request.header(b"origin")
-        if origin is not None:
-            allowed = "*" if "*" in self._origins else origin.decode("latin-1")
-            if allowed == "*" or allowed in self._origins:
-                respond = WithHeaders(respond, cors_headers(allowed))
+        origin = (request.header(b"origin") or b"").decode("latin-1")
+        if "*" in self._origins:
+            respond = WithHeaders(respond, cors_headers("*"))
+        elif origin in self._origins:
+            respond = WithHeaders(respond, cors_headers(origin))
         if request.method == "OPTIONS":
             respond.send(200, [], b"")
             return

@@ -70,14 +70,17 @@ async def _serve(server: Server, config: ServerConfig) -> None:
     starting = asyncio.ensure_future(server.start(loading_progress(on_terminal)))
     waiting = asyncio.ensure_future(stopped.wait())
     await asyncio.wait((starting, waiting), return_when=asyncio.FIRST_COMPLETED)
-    if starting.done():
-        starting.result()
-        if on_terminal:
-            sys.stderr.write(banner(config))
-    else:
-        starting.cancel()
-    await waiting
-    await server.stop()
+    try:
+        if starting.done():
+            starting.result()
+            if on_terminal:
+                sys.stderr.write(banner(config))
+            await waiting
+        else:
+            starting.cancel()
+    finally:
+        waiting.cancel()
+        await server.stop()
 
 
 def _event_loop() -> asyncio.AbstractEventLoop:

@@ -55,6 +55,12 @@ class Logger:
         """The last line before the process ends."""
         self._write("fatal", message, fields)
 
+    def close(self) -> None:
+        """Close the files that were opened here."""
+        for file in self._files:
+            if file not in (sys.stdout, sys.stderr):
+                file.close()
+
     def _write(self, level: str, message: str, fields: dict[str, object]) -> None:
         if LEVELS[level] < self._level or not self._sampled(message):
             return

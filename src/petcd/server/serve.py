@@ -58,6 +58,7 @@ class Server:
         self._log = log
         self._executor = ThreadPoolExecutor(2, "backend")
         self._opened: Opened | None = None
+        self._sockets: list[socket.socket] = []
         self._listener: Listener | None = None
         self._side_listener: Listener | None = None
 
@@ -65,9 +66,8 @@ class Server:
         """Open the data and serve. Raises ConfigError, OSError and the storage room's errors."""
         loop = asyncio.get_running_loop()
         config, log = self.config, self._log
-        sockets = [bind(url, config.reuse_port) for url in config.listen_client_urls]
-        peer_sockets = [bind(url, config.reuse_port) for url in config.listen_peer_urls]
-        metrics_sockets = [bind(url, config.reuse_port) for url in config.listen_metrics_urls]
+        sockets = self._bind(config.listen_client_urls)
+        side_sockets = self._bind((*config.listen_peer_urls, *config.listen_metrics_urls))
         opened = self._opened = open_member(config, log, progress)
         # What was loaded stays: the collector need not look at it again.
         gc.collect()
@@ -96,8 +96,15 @@ class Server:
             cluster_id=format_id(opened.member.membership.cluster_id),
         )
         await self._listen(sockets)
-        await self._listen_beside(peer_sockets, metrics_sockets)
+        await self._listen_beside(side_sockets)
         log.info("ready to serve client requests")
+
+    def _bind(self, urls: tuple[str, ...]) -> list[socket.socket]:
+        bound = []
+        for url in urls:
+            bound.append(bind(url, self.config.reuse_port))
+            self._sockets.append(bound[-1])
+        return bound
 
     def _assemble(self, loop: asyncio.AbstractEventLoop, opened: Opened) -> None:
         config, member, backend = self.config, opened.member, opened.backend
@@ -192,12 +199,10 @@ class Server:
             await self._listener.start_on(bound)
             self.client_addresses.append(bound.getsockname()[:2])
 
-    async def _listen_beside(
-        self, peer_sockets: list[socket.socket], metrics_sockets: list[socket.socket]
-    ) -> None:
+    async def _listen_beside(self, sockets: list[socket.socket]) -> None:
         """The peer port tells who we are; the metrics port serves health and metrics only."""
         listener = self._side_listener = Listener(Router(), self._endpoints.handle_beside)
-        for bound in (*peer_sockets, *metrics_sockets):
+        for bound in sockets:
             await listener.start_on(bound)
 
     def _die(self, error: BaseException) -> None:
@@ -210,8 +215,11 @@ class Server:
             await self._listener.stop(STOP_GRACE_S)
         if self._side_listener is not None:
             await self._side_listener.close()
+        for bound in self._sockets:
+            bound.close()
         opened = self._opened
         if opened is None:
+            self._executor.shutdown()
             return
         self._timers.stop()
         self._runtime.stop()
