@@ -68,9 +68,10 @@ def free_ports(count: int) -> list[int]:
 class Server:
     """One member of one kind (`petcd` or `etcd`) on a data directory of its own."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, *flags: str) -> None:
         SCRATCH.mkdir(parents=True, exist_ok=True)
         self.kind = kind
+        self.flags = flags
         self.folder = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=SCRATCH))
         self.port, self.peer_port = free_ports(2)
         self.process: subprocess.Popen[bytes] | None = None
@@ -84,14 +85,20 @@ class Server:
             *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
             *("--initial-cluster", f"bench={peer}", "--log-level", "error"),
             *("--quota-backend-bytes", str(QUOTA_BYTES)),
+            *self.flags,
         ]
+
+    def spawn(self) -> subprocess.Popen[bytes]:
+        """Starts the process and does not wait for it to serve."""
+        env = {name: value for name, value in os.environ.items() if not name.startswith("ETCD_")}
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen(self.command(), env=env, stdout=log, stderr=log)
+        return self.process
 
     async def start(self) -> float:
         """Starts and waits until a range is answered; returns the seconds that took."""
         begin = time.perf_counter()
-        env = {name: value for name, value in os.environ.items() if not name.startswith("ETCD_")}
-        with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen(self.command(), env=env, stdout=log, stderr=log)
+        process = self.spawn()
         while True:
             with contextlib.suppress(OSError, GrpcError, TimeoutError):
                 connection = await connect(self.port)
@@ -100,8 +107,8 @@ class Server:
                     return time.perf_counter() - begin
                 finally:
                     connection.close()
-            if self.process.poll() is not None:
-                code = self.process.returncode
+            if process.poll() is not None:
+                code = process.returncode
                 raise ServerFailed(f"{self.kind} ended with code {code}: {self.log()}")
             if time.perf_counter() - begin > START_TIMEOUT_S:
                 raise ServerFailed(f"{self.kind} does not serve after {START_TIMEOUT_S:.0f} s")
@@ -140,6 +147,13 @@ class Server:
             self.process.kill()
             self.process.wait()
         self.process = None
+
+    def kill(self) -> None:
+        """SIGKILL; the data directory stays as it is at this moment."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
 
     def close(self) -> None:
         self.stop()
