@@ -57,7 +57,11 @@ class Batch:
 
 
 class View(Protocol):
-    """A frozen picture of the last commit, for a worker thread."""
+    """A frozen picture of the last commit, for a worker thread.
+
+    A worker that walks through much of it should sleep a little (0.1 ms) after each chunk: reading
+    lets the interpreter lock go at every row, and that starves a loop that waits for it.
+    """
 
     def scan(self, bucket: bytes, start: bytes, end: bytes | None) -> Iterator[Row]:
         """The rows with ``start <= key < end`` in order; `end` None means to the last."""
@@ -121,6 +125,24 @@ class Backend(Protocol):
 
     def snapshot_view(self) -> View:
         """A view of the last commit, independent of everything that follows."""
+
+    def begin_defragment(self) -> None:
+        """Get ready to copy what is in use to a new file; commits are held back until the end.
+
+        Raises BackendBusy while a commit or a defragmentation is under way.
+        """
+
+    def write_defragment(self) -> None:
+        """Make the copy, synced; any thread.  Raises CopyFailed; then call `cancel_defragment`."""
+
+    def end_defragment(self) -> None:
+        """Put the copy in the file's place and go on with it.
+
+        Raises BackendBusy while views are open (try again when they are closed), StorageFailed.
+        """
+
+    def cancel_defragment(self) -> None:
+        """Give up a defragmentation that was begun; commits go on."""
 
     def close(self) -> None:
         """Close; what is pending is lost.  A second call does nothing."""

@@ -74,6 +74,15 @@ class BackendDamaged(StorageError):
         self.why = why
 
 
+class CopyFailed(StorageError):
+    """A copy of the database could not be written: `path` and why.  The database is as it was."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"database not copied: {path}: {why}")
+        self.path = path
+        self.why = why
+
+
 class BackendBusy(StorageError):
     """The operation needs the database for itself, and something else still uses it."""
 

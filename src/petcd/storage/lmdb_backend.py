@@ -34,7 +34,7 @@ from typing import Any, Final
 import lmdb
 
 from petcd.storage.backend import BUCKETS, CHUNK_ROWS, Batch, Row
-from petcd.storage.errors import BackendBusy, BackendDamaged, StorageFailed
+from petcd.storage.errors import BackendBusy, BackendDamaged, CopyFailed, StorageFailed
 from petcd.storage.files import FILE_MODE, sync_directory
 from petcd.storage.overlay import Overlay
 from petcd.storage.pending import PendingWrites, flatten
@@ -177,13 +177,13 @@ class LmdbBackend(PendingWrites):
         return rows
 
     def begin_defragment(self) -> None:
-        """Hold commits back and get ready to copy; raises BackendBusy while one is under way."""
+        """See ``Backend.begin_defragment``."""
         if self._batch is not None or self._defragmenting:
             raise BackendBusy("a commit or a defragmentation is under way")
         self._held = self._defragmenting = True
 
     def write_defragment(self) -> None:
-        """Copy the pages in use to a new file and sync it; any thread.  Raises StorageFailed."""
+        """See ``Backend.write_defragment``."""
         target = self._path + _DEFRAG
         try:
             fd = os.open(target, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
@@ -193,19 +193,15 @@ class LmdbBackend(PendingWrites):
             finally:
                 os.close(fd)
         except (lmdb.Error, OSError) as error:
-            _remove(target)
-            raise StorageFailed(target, str(error)) from error
+            raise CopyFailed(target, str(error)) from error
 
     def cancel_defragment(self) -> None:
-        """Give up a defragmentation that failed; commits go on."""
+        """See ``Backend.cancel_defragment``."""
         _remove(self._path + _DEFRAG)
         self._held = self._defragmenting = False
 
     def end_defragment(self) -> None:
-        """Put the copy in the file's place and go on with it.
-
-        Raises BackendBusy while views are open (try again), StorageFailed.
-        """
+        """See ``Backend.end_defragment``."""
         if self._views:
             raise BackendBusy(f"{len(self._views)} views are open")
         self._close_env()
@@ -218,11 +214,11 @@ class LmdbBackend(PendingWrites):
         self._held = self._defragmenting = False
 
     def defragment(self) -> None:
-        """The three steps in a row.  Raises BackendBusy, StorageFailed."""
+        """The three steps in a row.  Raises BackendBusy, CopyFailed, StorageFailed."""
         self.begin_defragment()
         try:
             self.write_defragment()
-        except StorageFailed:
+        except CopyFailed:
             self.cancel_defragment()
             raise
         self.end_defragment()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from sortedcontainers import SortedDict
 
 from petcd.storage.backend import BUCKETS, CHUNK_ROWS, Batch, Row
+from petcd.storage.errors import BackendBusy
 from petcd.storage.overlay import ROW_BYTES
 from petcd.storage.pending import PendingWrites, flatten
 
@@ -106,6 +107,23 @@ class MemoryBackend(PendingWrites):
     def snapshot_view(self) -> MemoryView:
         """A copy of what is committed."""
         return MemoryView(self.store)
+
+    def begin_defragment(self) -> None:
+        """See ``Backend.begin_defragment``; memory has no holes."""
+        if self._batch is not None or self._held:
+            raise BackendBusy("a commit or a defragmentation is under way")
+        self._held = True
+
+    def write_defragment(self) -> None:
+        """Nothing to copy."""
+
+    def end_defragment(self) -> None:
+        """Commits go on."""
+        self._held = False
+
+    def cancel_defragment(self) -> None:
+        """Commits go on."""
+        self._held = False
 
     def close(self) -> None:
         """Drop what is pending."""

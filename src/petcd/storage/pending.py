@@ -95,7 +95,8 @@ class PendingWrites:
             for name, overlay in self._active.items()
             if overlay.puts or overlay.deletes
         }
-        for name in used:
+        for name, overlay in used.items():
+            overlay.sorted_keys()  # both threads only read it from now on
             self._active[name] = Overlay()
         self._batch = Batch(used, self.pending)
         self.pending = 0

@@ -24,14 +24,19 @@ from petcd.storage.wal_record import (
     METADATA,
     SNAPSHOT,
     STATE,
-    DecodeError,
     SnapshotRecord,
-    parse_entry,
     parse_hard_state,
     parse_snapshot,
 )
-from petcd.storage.wal_segment import Segment, SegmentWalk, list_segments, select_segments
+from petcd.storage.wal_segment import (
+    Segment,
+    SegmentWalk,
+    content_end,
+    list_segments,
+    select_segments,
+)
 from petcd.storage.wal_tail import damage_at
+from petcd.wire.hot import DecodeError, parse_raft_entry
 
 # Above every index, so that no entry is kept.
 _BEYOND: Final = 1 << 64
@@ -113,15 +118,16 @@ class LogReader:
 
     def _judge(self, walk: SegmentWalk, last: bool) -> None:
         data, end = walk.data, walk.end
-        if not last:
-            if walk.fault or len(data.rstrip(b"\0")) > end:
-                raise WalDamaged(self._file, end, walk.fault or "zeros instead of a record")
-            return
-        damage = walk.fault if walk.chain_broken else damage_at(data, end, walk.fault)
+        content = content_end(data)
+        damage = walk.fault
+        if last and not walk.chain_broken:
+            damage = damage_at(data, end, content, walk.fault)
+        elif content > end:
+            damage = damage or "zeros instead of a record"
         if damage or not walk.seeded:
             raise WalDamaged(self._file, end, damage or "the segment does not start with a crc")
         self.end, self.last_size = end, len(data)
-        self.replay.torn_bytes = max(0, len(data.rstrip(b"\0")) - end)
+        self.replay.torn_bytes = max(0, content - end)
 
     def _take(self, walk: SegmentWalk) -> None:
         offset = 0
@@ -129,8 +135,7 @@ class LogReader:
         try:
             for offset, kind, data in walk.records():
                 if kind == ENTRY:
-                    entry = parse_entry(data)
-                    index = entry.index
+                    entry_type, term, index, payload = parse_raft_entry(data)
                     if index > start:
                         place = index - start - 1
                         if place < len(entries):
@@ -138,7 +143,7 @@ class LogReader:
                         elif place > len(entries):
                             why = f"entry {index} follows entry {start + len(entries)}"
                             raise WalDamaged(self._file, offset, why)
-                        entries.append(entry)
+                        entries.append(Entry(entry_type, term, index, payload))
                     self.last_index = index
                 elif kind == STATE:
                     self.replay.hard_state = parse_hard_state(data)

@@ -37,7 +37,7 @@ from google_crc32c import extend
 
 from petcd.raft.types import ConfState, Entry, HardState
 from petcd.wire import raftpb, walpb
-from petcd.wire.varint import DecodeError, uvarint
+from petcd.wire.varint import uvarint
 
 METADATA: Final = 1
 ENTRY: Final = 2
@@ -181,18 +181,6 @@ class SnapshotRecord:
         return f"SnapshotRecord(index={self.index}, term={self.term}, {self.conf_state})"
 
 
-def parse_record(body: bytes) -> tuple[int, int, bytes]:
-    """(type, crc, data) of a record without frame and padding; raises DecodeError."""
-    record = walpb.Record.decode(body)
-    return record.type, record.crc, record.data or b""
-
-
-def parse_entry(data: bytes) -> Entry:
-    """The entry of an ENTRY record; raises DecodeError."""
-    entry = raftpb.Entry.decode(data)
-    return Entry(entry.Type, entry.Term, entry.Index, entry.Data or b"")
-
-
 def parse_hard_state(data: bytes) -> HardState:
     """The state of a STATE record; raises DecodeError."""
     state = raftpb.HardState.decode(data)
@@ -216,25 +204,3 @@ def parse_snapshot(data: bytes) -> SnapshotRecord:
             conf.auto_leave,
         ),
     )
-
-
-__all__ = [
-    "CRC",
-    "ENTRY",
-    "FRAME_BYTES",
-    "METADATA",
-    "RECORD_BYTES_MAX",
-    "SIZE_MASK",
-    "SNAPSHOT",
-    "STATE",
-    "DecodeError",
-    "SnapshotRecord",
-    "encode_entries",
-    "encode_hard_state",
-    "encode_record",
-    "encode_snapshot",
-    "parse_entry",
-    "parse_hard_state",
-    "parse_record",
-    "parse_snapshot",
-]

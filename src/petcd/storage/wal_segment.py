@@ -28,11 +28,12 @@ from petcd.storage.wal_record import (
     FRAME_BYTES,
     RECORD_BYTES_MAX,
     SIZE_MASK,
-    DecodeError,
-    parse_record,
 )
+from petcd.wire.hot import DecodeError, parse_wal_record
 
 _NAME: Final = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})\.wal")
+_BLOCK_BYTES: Final = 1 << 20
+_ZEROS: Final = bytes(_BLOCK_BYTES)
 _frame_at: Final = struct.Struct("<Q").unpack_from
 
 
@@ -88,6 +89,19 @@ def frame_is_sound(size: int, padding: int) -> bool:
     return 0 < size <= RECORD_BYTES_MAX and (size + padding) & 7 == 0
 
 
+def content_end(data: bytes) -> int:
+    """The offset behind the last byte that is not zero.
+
+    Most of a segment may be preallocated zeros, and comparing blocks is ten times as fast as
+    looking at bytes.
+    """
+    end = len(data)
+    while end and data[max(0, end - _BLOCK_BYTES) : end] == _ZEROS[: min(end, _BLOCK_BYTES)]:
+        end = max(0, end - _BLOCK_BYTES)
+    start = max(0, end - _BLOCK_BYTES)
+    return start + len(data[start:end].rstrip(b"\0"))
+
+
 class SegmentWalk:
     """Walks the records of one segment that was read whole into `data`.
 
@@ -123,7 +137,7 @@ class SegmentWalk:
                     self.fault = f"the record's {size} bytes go beyond the end of the file"
                     return
                 try:
-                    kind, stated, body = split_record(data, start, stop)
+                    kind, stated, body = parse_wal_record(data[start:stop])
                 except DecodeError as error:
                     self.fault = f"not a record: {error}"
                     return
@@ -143,38 +157,7 @@ class SegmentWalk:
                 if kind != CRC:
                     yield pos, kind, body
                 pos = self.end
-            if limit > pos and any(data[pos:]):
+            if any(data[pos:limit]):
                 self.fault = "the file ends inside a frame"
         finally:
             self.crc = crc
-
-
-def split_record(data: bytes, start: int, stop: int) -> tuple[int, int, bytes]:
-    """(type, crc, data) of the record in ``data[start:stop]``; raises DecodeError.
-
-    Takes the usual shape apart by hand and leaves every other to the general codec.
-    """
-    if stop - start >= 12 and data[start] == 8 and data[start + 2] == 16:
-        kind = data[start + 1]
-        pos = start + 3
-        crc = shift = 0
-        while pos < stop - 1:
-            byte = data[pos]
-            pos += 1
-            crc |= (byte & 127) << shift
-            if byte < 128:
-                break
-            shift += 7
-        if data[pos] == 0x1A and pos + 1 < stop and shift <= 28 and kind < 128:
-            pos += 1
-            size = shift = 0
-            while pos < stop:
-                byte = data[pos]
-                pos += 1
-                size |= (byte & 127) << shift
-                if byte < 128:
-                    break
-                shift += 7
-            if pos + size == stop:
-                return kind, crc & 0xFFFF_FFFF, data[pos:stop]
-    return parse_record(data[start:stop])

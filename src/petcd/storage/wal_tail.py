@@ -28,20 +28,23 @@ from typing import Final
 
 from google_crc32c import extend
 
-from petcd.storage.wal_record import CRC, ENTRY, FRAME_BYTES, STATE, DecodeError
-from petcd.storage.wal_segment import frame_at, frame_is_sound, split_record
+from petcd.storage.wal_record import CRC, ENTRY, FRAME_BYTES, STATE
+from petcd.storage.wal_segment import frame_at, frame_is_sound
+from petcd.wire.hot import DecodeError, parse_wal_record
 
 SECTOR_BYTES: Final = 512
+# Type, crc and size of the data of a record, at most: 2 + 6 + 6 bytes.
+_HEAD_BYTES: Final = 14
 
 _RECORD_START: Final = re.compile(rb"\x08[\x01-\x05]\x10")
 
 
-def damage_at(data: bytes, end: int, fault: str) -> str:
+def damage_at(data: bytes, end: int, content: int, fault: str) -> str:
     """Judge the tail behind `end`, the end of the last good record; `fault` as the walk saw it.
 
-    Returns "" when the tail may be cut at `end`, else why it must not be.
+    `content` is the offset behind the last byte that is not zero.  Returns "" when the tail may be
+    cut at `end`, else why it must not be.
     """
-    content = len(data.rstrip(b"\0"))
     if content <= end:
         return ""
     if fault and not _is_torn(data, end, content):
@@ -56,15 +59,18 @@ def damage_at(data: bytes, end: int, fault: str) -> str:
 def _is_torn(data: bytes, offset: int, content: int) -> bool:
     """True when the record at `offset` looks half written.  `content` ends the last non-zero."""
     start = offset + FRAME_BYTES
-    if content <= start or len(data) < start:
+    if content <= start:
         return True
     size, padding = frame_at(data, offset)
     if not frame_is_sound(size, padding):
         return False
     stop = start + size
-    if stop + padding > len(data):
-        return _is_start_of_record(data[start : start + 20], size)
-    return content < stop or _has_zero_sector(data, start, stop)
+    border = min(stop, start - start % SECTOR_BYTES + SECTOR_BYTES)
+    if not any(data[start:border]):
+        return True
+    if not _may_start_record(data[start : min(border, content, start + _HEAD_BYTES)], size):
+        return False
+    return stop + padding > len(data) or content < stop or _has_zero_sector(data, start, stop)
 
 
 def _has_zero_sector(data: bytes, start: int, stop: int) -> bool:
@@ -77,32 +83,31 @@ def _has_zero_sector(data: bytes, start: int, stop: int) -> bool:
     return False
 
 
-def _is_start_of_record(head: bytes, size: int) -> bool:
-    """True when `head`, at most 20 bytes, can start a record of `size` bytes.
+def _may_start_record(head: bytes, size: int) -> bool:
+    """True when `head`, all of a record's start that arrived, fits a record of `size` bytes.
 
     A frame whose size was damaged is told from one whose record was cut off by the second size,
     that of the data, inside the record.
     """
-    if len(head) < 20:
-        return b"\x08".startswith(head[:1])
-    if head[0] != 8 or head[2] != 16:
+    if head[:1] != b"\x08" or head[2:3] not in (b"\x10", b""):
         return False
-    pos = _skip_varint(head, 3)
-    if not pos or head[pos] != 0x1A:
-        return False
-    after = _skip_varint(head, pos + 1)
+    pos = _behind_varint(head, 3)
+    if pos >= len(head):
+        return True
+    after = _behind_varint(head, pos + 1)
+    if head[pos] != 0x1A or after > len(head):
+        return head[pos] == 0x1A
     inner = 0
     for place in range(after - 1, pos, -1):
         inner = inner << 7 | head[place] & 127
-    return after > 0 and after + inner == size
+    return after + inner == size
 
 
-def _skip_varint(head: bytes, pos: int) -> int:
-    """The position behind the varint at `pos`; 0 when it is longer than 5 bytes."""
-    for place in range(pos, pos + 5):
-        if head[place] < 128:
-            return place + 1
-    return 0
+def _behind_varint(head: bytes, pos: int) -> int:
+    """The position behind the varint at `pos`; beyond the end when `head` ends inside it."""
+    while pos < len(head) and head[pos] >= 128:
+        pos += 1
+    return pos + 1
 
 
 def _synced_behind(data: bytes, end: int) -> int:
@@ -136,7 +141,7 @@ def _follow_chain(data: bytes, pos: int) -> tuple[int, int]:
         if not frame_is_sound(size, padding) or stop + padding > len(data):
             break
         try:
-            kind, stated, body = split_record(data, start, stop)
+            kind, stated, body = parse_wal_record(data[start:stop])
         except DecodeError:
             break
         if crc >= 0:
