@@ -5,10 +5,16 @@ a meaning here is exported: no Go run time, no peers without peers.
 Source: the metric list of etcd 3.5; bucket bounds are etcd's.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
 from prometheus_client.metrics_core import Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -48,6 +54,29 @@ _DEFRAG_BUCKETS_S = [0.1 * 2**n for n in range(13)]
 Sample = tuple[str, str, Callable[[], float]]
 
 
+class Durations:
+    """A histogram that costs less than a microsecond an observation."""
+
+    def __init__(self, name: str, text: str, bounds_s: list[float]) -> None:
+        self._name = name
+        self._text = text
+        self._bounds_s = bounds_s
+        self._counts = [0] * (len(bounds_s) + 1)
+        self._sum_s = 0.0
+
+    def observe(self, duration_s: float) -> None:
+        """Count one duration."""
+        self._counts[bisect_left(self._bounds_s, duration_s)] += 1
+        self._sum_s += duration_s
+
+    def family(self) -> HistogramMetricFamily:
+        """The histogram as Prometheus reads it: cumulative buckets."""
+        totals = list(accumulate(self._counts))
+        bounds = [*(f"{bound:g}" for bound in self._bounds_s), "+Inf"]
+        buckets = list(zip(bounds, totals, strict=True))
+        return HistogramMetricFamily(self._name, self._text, buckets, self._sum_s)
+
+
 class Metrics:
     """The registry of one member."""
 
@@ -57,17 +86,17 @@ class Metrics:
         self._gauges = gauges
         self._counters = counters
         self._router: Router | None = None
-        self.wal_fsync = self._histogram(
+        self.wal_fsync = Durations(
             "etcd_disk_wal_fsync_duration_seconds",
             "The latency distributions of fsync called by WAL.",
             _DISK_BUCKETS_S,
         )
-        self.backend_commit = self._histogram(
+        self.backend_commit = Durations(
             "etcd_disk_backend_commit_duration_seconds",
             "The latency distributions of commit called by backend.",
             _DISK_BUCKETS_S,
         )
-        self.defrag = self._histogram(
+        self.defrag = Durations(
             "etcd_disk_backend_defrag_duration_seconds",
             "The latency distribution of backend defragmentation.",
             _DEFRAG_BUCKETS_S,
@@ -75,9 +104,6 @@ class Metrics:
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
-
-    def _histogram(self, name: str, text: str, buckets: list[float]) -> Histogram:
-        return Histogram(name, text, buckets=buckets, registry=self._registry)
 
     def watch_router(self, router: Router) -> None:
         """Export the call counters of these methods too."""
@@ -97,6 +123,8 @@ class Metrics:
             yield GaugeMetricFamily(name, text, value=value())
         for name, text, value in self._counters:
             yield CounterMetricFamily(name, text, value=value())
+        for durations in (self.wal_fsync, self.backend_commit, self.defrag):
+            yield durations.family()
         version = GaugeMetricFamily(
             "etcd_server_version",
             "Which version is running. 1 for 'server_version' label with current version.",

@@ -92,6 +92,9 @@ class Runtime:
         self._queue: list[bytes] = []
         self._waiters: dict[int, tuple[Finish, Any, float]] = {}
         self._reads = ReadQueue(member, self.next_request_id, request_timeout_s)
+        # A commit index that is not in the log yet. It is no promise to anybody, so it travels with
+        # the next batch instead of costing a write of its own; a restart finds out again.
+        self._hard_state: HardState | None = None
         self._alarm_due = False
         self._turn_due = False
         self._syncing = False
@@ -207,9 +210,12 @@ class Runtime:
             ready = take_ready()
             if ready is None:
                 break
-            if ready.entries or ready.hard_state is not None:
-                self._log.save(ready.hard_state, ready.entries)
-                if ready.must_sync and not self._sync(ready):
+            if ready.hard_state is not None:
+                self._hard_state = ready.hard_state
+            if ready.must_sync:
+                self._log.save(self._hard_state, ready.entries)
+                self._hard_state = None
+                if not self._sync(ready):
                     return
             self._complete(ready)
         self._reads.pump(self._now_s)
@@ -294,6 +300,8 @@ class Runtime:
         for finish, context, _ in waiters.values():
             finish(context, Stopped())
         self._sync_thread.shutdown(wait=True)
+        if self._hard_state is not None:
+            self._log.save(self._hard_state, [])
 
 
 def die(message: str) -> None:
