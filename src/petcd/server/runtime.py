@@ -278,6 +278,12 @@ class Runtime:
             self.proposals_failed += 1
             finish(context, TimedOut())
 
+    def save_hard_state(self) -> None:
+        """Put the commit index into the log now; for who is about to rely on it."""
+        if self._hard_state is not None:
+            self._log.save(self._hard_state, [])
+            self._hard_state = None
+
     # -- sliced work --------------------------------------------------------------------------
 
     def drive(self, steps: Generator[object, None, Any], done: Finish, context: Any) -> None:
@@ -300,8 +306,7 @@ class Runtime:
         for finish, context, _ in waiters.values():
             finish(context, Stopped())
         self._sync_thread.shutdown(wait=True)
-        if self._hard_state is not None:
-            self._log.save(self._hard_state, [])
+        self.save_hard_state()
 
 
 def die(message: str) -> None:

@@ -45,8 +45,8 @@ from petcd.wire.hot import header_bytes, header_prefix
 
 # gRPC's receive limit is the request limit and this much for its envelope, as in etcd.
 GRPC_OVERHEAD_BYTES = 512 * 1024
-# What a request leaves behind is freed by reference counts; the collector is for the rare cycle. Its
-# default of 700 young objects would run it every few requests of a batch.
+# What a request leaves behind is freed by reference counts; the collector is for the rare cycle.
+# Its default of 700 young objects would run it every few requests of a batch.
 GC_THRESHOLDS = (50_000, 20, 50)
 # How long calls in flight may take to end when the member stops.
 STOP_GRACE_S = 1.0
@@ -153,6 +153,7 @@ class Server:
             config.snapshot_count,
             config.snapshot_catchup_entries,
             config.max_wals,
+            self._runtime.save_hard_state,
         )
         self._runtime.after_turn += [
             self._truncation.maybe_finish,

@@ -9,6 +9,7 @@
 The order is what makes it safe: a segment goes only when the backend holds its entries on disk.
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from petcd.member import Member
@@ -40,6 +41,7 @@ class Truncation:
         entries_between: int,
         entries_kept: int,
         segments_max: int,
+        save_hard_state: Callable[[], None],
     ) -> None:
         self._member = member
         self._log = log
@@ -49,6 +51,7 @@ class Truncation:
         self._entries_between = max(1, entries_between)
         self._entries_kept = entries_kept
         self._segments_max = segments_max
+        self._save_hard_state = save_hard_state
         self._waiting = False
         self._cut_at = 0
 
@@ -78,6 +81,8 @@ class Truncation:
         # The configuration changes only with an applied entry, and the backend's record of it is
         # never behind the index that is cut at.
         conf_state = load_conf_state(self._backend)
+        # Readers of the log believe a snapshot record only up to the commit index they find there.
+        self._save_hard_state()
         self._log.save_snapshot(index, term, conf_state)
         save_log_start(self._backend, index, term)
         self._last_cut = index
