@@ -202,8 +202,8 @@ def _walk_kv(data: bytes) -> _Walk | None:
             start, pos = read_varint(data, 1)
         start, pos = pos, pos + start
         end = pos
-        if end == size:
-            return start, end, 0, 0, 0, end, end, 0
+        if end >= size:  # before indexing with it: a length may be huge
+            return (start, end, 0, 0, 0, end, end, 0) if end == size else None
         if data[pos] != 0x10:
             return None
         create_revision, pos = read_varint(data, pos + 1)
