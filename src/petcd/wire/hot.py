@@ -392,7 +392,7 @@ def parse_internal(data: bytes) -> tuple[int, int, bytes]:
 
     The ID is the old field ``ID`` or, when that is 0, header.ID.  The number is 0, the bytes empty,
     when no known request field is set.  The field's bytes are not looked into.  DecodeError when
-    the message is malformed or holds two requests, which no member ever writes.
+    the message is malformed or holds two requests: then it is a bare v2 request (``v2request``).
     """
     size = len(data)
     # The usual shape: a request of number 2 to 11, shorter than 16 KiB, then {header: {ID}}.

@@ -3,7 +3,12 @@
 proto2: every field but the two optional ones is always written.  Go never checks that its
 strings are UTF-8, so bytes that are not survive as surrogates (see ``codec.RAW_STRING``).
 
-Source: etcd's etcdserver.proto.
+An entry's data is either an InternalRaftRequest or, for the v2 API up to etcd 3.5, a bare Request
+(members publish their names and the cluster version that way too).  Nothing marks which: readers
+try the first and take the second when that fails.  It always fails, because no method's name is
+a message, and ``hot.parse_internal`` fails because it sees two requests in fields 2 and 3.
+
+Source: etcd's etcdserver.proto; what etcd 3.5 does with an entry.
 """
 
 from __future__ import annotations
@@ -12,7 +17,7 @@ from petcd.wire.codec import ALWAYS, BOOL, INT64, OPTIONAL, RAW_STRING, UINT64, 
 
 
 class Request(Message):
-    """Field 2 of InternalRaftRequest; alone in the entries of etcd 2."""
+    """A v2 request; the data of an entry, or field 2 of InternalRaftRequest."""
 
     ID: int = field(1, UINT64, ALWAYS)
     Method: str = field(2, RAW_STRING, ALWAYS)  # GET, PUT, POST, DELETE, QGET, SYNC

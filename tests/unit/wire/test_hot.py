@@ -15,6 +15,7 @@ from petcd.wire import hot, raftpb
 from petcd.wire.header import ResponseHeader
 from petcd.wire.internal import InternalRaftRequest, RequestHeader
 from petcd.wire.kv import Event, KeyValue, PutRequest, PutResponse, RangeRequest, RangeResponse
+from petcd.wire.v2request import Request
 from petcd.wire.walpb import Record
 from petcd.wire.watch import WatchResponse
 
@@ -329,6 +330,15 @@ def test_an_entry_made_to_fool_the_fast_path_is_read_right() -> None:
     assert hot.parse_internal(data) == (7, 4, b"")
     fooling = raftpb.Entry(Type=2053, Term=24, Index=34, Data=b"d" * 33)
     assert hot.parse_raft_entry(fooling.encode()) == (2053, 24, 34, b"d" * 33)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "POST", "DELETE", "QGET", "SYNC"])
+def test_a_bare_v2_request_is_never_taken_for_an_internal_one(method: str) -> None:
+    data = Request(ID=7, Method=method, Path="/1/a", Val="v").encode()
+    with pytest.raises(hot.DecodeError, match="two requests"):
+        hot.parse_internal(data)
+    with pytest.raises(hot.DecodeError):
+        InternalRaftRequest.decode(data)
 
 
 @check
