@@ -36,12 +36,12 @@ DATA_LOSS = 15
 UNAUTHENTICATED = 16
 
 _TIMEOUT_UNITS = {
-    b"H": 3600.0,
-    b"M": 60.0,
-    b"S": 1.0,
-    b"m": 1e-3,
-    b"u": 1e-6,
-    b"n": 1e-9,
+    ord("H"): 3600.0,
+    ord("M"): 60.0,
+    ord("S"): 1.0,
+    ord("m"): 1e-3,
+    ord("u"): 1e-6,
+    ord("n"): 1e-9,
 }
 _TIMEOUT_S_MAX = 292.0 * 365 * 86400
 """grpc-go clamps at what an int64 of nanoseconds holds."""
@@ -78,18 +78,23 @@ def percent_decode(value: bytes) -> str:
 
 def parse_timeout(value: bytes) -> float:
     """Seconds of a `grpc-timeout`. Raises ValueError with grpc-go's text."""
+    digits = value[:-1]
+    if len(value) <= 9 and digits.isdigit():
+        unit = _TIMEOUT_UNITS.get(value[-1])
+        if unit is not None:
+            return min(int(digits) * unit, _TIMEOUT_S_MAX)
+    raise ValueError(_timeout_fault(value))
+
+
+def _timeout_fault(value: bytes) -> str:
     text = value.decode("utf-8", "replace")
     if len(value) < 2:
-        raise ValueError(f'transport: timeout string is too short: "{text}"')
+        return f'transport: timeout string is too short: "{text}"'
     if len(value) > 9:
-        raise ValueError(f'transport: timeout string is too long: "{text}"')
-    unit = _TIMEOUT_UNITS.get(value[-1:])
-    if unit is None:
-        raise ValueError(f'transport: timeout unit is not recognized: "{text}"')
-    digits = value[:-1]
-    if not digits.isdigit():
-        raise ValueError(f'strconv.ParseInt: parsing "{text[:-1]}": invalid syntax')
-    return min(int(digits) * unit, _TIMEOUT_S_MAX)
+        return f'transport: timeout string is too long: "{text}"'
+    if value[-1] not in _TIMEOUT_UNITS:
+        return f'transport: timeout unit is not recognized: "{text}"'
+    return f'strconv.ParseUint: parsing "{text[:-1]}": invalid syntax'
 
 
 def format_timeout(seconds: float) -> bytes:

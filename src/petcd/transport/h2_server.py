@@ -9,9 +9,9 @@
 ```
 
 Header blocks that leave the HPACK table unchanged are remembered by their bytes (`heads`); a block
-that changes the table empties that memory. Such a block, as of a Go client whose `grpc-timeout`
-differs in every call, is decoded in one pass and then looked up by its other fields (`shapes`), so
-that it is understood and checked only once.
+that changes the table empties that memory. Blocks of Go clients, whose `grpc-timeout` differs in
+every call and enters the table, are looked up by what stays the same in them (`timed_heads`). Any
+other block is decoded and looked up by its fields (`shapes`): a request is understood only once.
 
 Invariants: every open call is in `streams` under its sid until the last frame of its answer is
 queued; a handler never runs for a request that was refused; a method's `started` is the sum of its
@@ -47,6 +47,7 @@ from petcd.transport.h2_stream import AWAITS_UNARY, DONE, OPEN, Stream
 from petcd.transport.hpack import Field
 from petcd.transport.http import HttpHandler, HttpRequest
 from petcd.transport.limits import (
+    ANNOUNCED_TABLE_BYTES,
     CONNECTION_CREDIT_AT,
     CONNECTION_WINDOW,
     DEFAULT_WINDOW,
@@ -60,6 +61,7 @@ from petcd.transport.limits import (
 from petcd.transport.options import TransportLimits
 from petcd.transport.request_head import Refusal, RequestHead, understand
 from petcd.transport.router import UNARY, Router
+from petcd.transport.timed_heads import TimedHeads
 
 _KEEPALIVE = b"\0keepali"
 _DRAIN = b"\0\0drain\0"
@@ -108,6 +110,7 @@ class Http2ServerEngine(Http2Connection):
         "preface",
         "router",
         "shapes",
+        "timed_heads",
     )
 
     def __init__(
@@ -130,6 +133,7 @@ class Http2ServerEngine(Http2Connection):
         self.draining = False
         self.answers = AnswerBlocks()
         self.heads: dict[bytes, RequestHead] = {}
+        self.timed_heads = TimedHeads(self.decoder)
         self.shapes: dict[tuple[Field, ...], RequestHead] = {}
         self.held: dict[bytes, tuple[Call, bytes]] = {}
         self.deadlines = Deadlines()
@@ -138,7 +142,10 @@ class Http2ServerEngine(Http2Connection):
         self.http_body_bytes = 0
         self.message_bytes_received = 0
         self.message_bytes_sent = 0
-        settings = [(f.SETTINGS_MAX_HEADER_LIST_SIZE, HEADER_LIST_BYTES_MAX)]
+        settings = [
+            (f.SETTINGS_HEADER_TABLE_SIZE, ANNOUNCED_TABLE_BYTES),
+            (f.SETTINGS_MAX_HEADER_LIST_SIZE, HEADER_LIST_BYTES_MAX),
+        ]
         if limits.max_concurrent_streams < UNLIMITED_STREAMS:
             settings.append((f.SETTINGS_MAX_CONCURRENT_STREAMS, limits.max_concurrent_streams))
         self.out.append(f.settings_frame(settings))
@@ -183,6 +190,7 @@ class Http2ServerEngine(Http2Connection):
         limit = end - 14
         streams = self.streams
         heads = self.heads
+        timed_heads = self.timed_heads
         unpack = f.MESSAGE_FRAME_HEADER.unpack_from
         word_max = f.WORD_MAX
         while end - pos >= 9:
@@ -205,14 +213,28 @@ class Http2ServerEngine(Http2Connection):
                             self.dispatch(call, data[pos + 14 : stop])  # type: ignore[arg-type]
                             pos = stop
                             continue
-                    elif kind == 1 and flags & 0x0D == 4:
-                        start = pos + 14 if flags & 0x20 else pos + 9
-                        head = heads.get(data[start:stop])
-                        if head is not None and self.last_sid < sid < b"\x80" and sid[3] & 1:
+                    elif (
+                        kind == 1
+                        and flags & 0x0D == 4
+                        and self.last_sid < sid < b"\x80"
+                        and sid[3] & 1
+                    ):
+                        block = data[pos + 14 if flags & 0x20 else pos + 9 : stop]
+                        head = heads.get(block) if heads else None
+                        if head is not None:
                             self.last_sid = sid
                             self.open(sid, head, head.timeout_s)
-                            pos = stop
-                            continue
+                        else:
+                            head = timed_heads.find(block)
+                            if head is None:
+                                self.on_headers(sid, flags, block)
+                            else:
+                                if heads:
+                                    heads.clear()
+                                self.last_sid = sid
+                                self.open(sid, head, timed_heads.timeout_s)
+                        pos = stop
+                        continue
             stop = self.frame(data, pos, end)
             if stop < 0 or self.closed:
                 break
@@ -292,30 +314,36 @@ class Http2ServerEngine(Http2Connection):
 
     def _learn(self, block: bytes) -> tuple[RequestHead, float | None]:
         """Decode a block that is not remembered; returns its head and its timeout in seconds."""
-        changes = self.decoder.changes
+        decoder = self.decoder
+        changes = decoder.changes
         fields = self.decode(block)
-        changed = changes != self.decoder.changes
-        if changed:
-            self.heads.clear()
+        count = len(fields)
+        at = 0
         timeout: bytes | None = None
         for index, field in enumerate(fields):
             if field[0] == b"grpc-timeout":
+                at = index
                 timeout = field[1]
                 del fields[index]
                 break
         small = len(block) <= HEAD_CACHE_BLOCK_BYTES_MAX
         head = self._shape(tuple(fields), small)
+        timeout_s: float | None = None
         if timeout is not None:
             try:
-                return head, parse_timeout(timeout)
+                timeout_s = parse_timeout(timeout)
             except ValueError:
                 fields.append((b"grpc-timeout", timeout))
-                return understand(fields, self.router, self.http_handler is not None), None
-        if small and not changed:
+                head = understand(fields, self.router, self.http_handler is not None)
+        if changes != decoder.changes:
+            self.heads.clear()
+            if timeout_s is not None and small:
+                self.timed_heads.learn(block, at, count, changes, head)
+        elif small:
             if len(self.heads) >= HEAD_CACHE_ENTRIES_MAX:
                 self.heads.clear()
-            self.heads[block] = head
-        return head, None
+            self.heads[block] = head if timeout_s is None else head.with_timeout(timeout_s)
+        return head, timeout_s
 
     def _shape(self, shape: tuple[Field, ...], keep: bool) -> RequestHead:
         head = self.shapes.get(shape)

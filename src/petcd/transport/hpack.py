@@ -1,9 +1,9 @@
 """HPACK: header blocks to header fields in one pass, and fields to blocks without state (RFC 7541).
 
 Decoding: `HpackDecoder` keeps the peer's dynamic table as a list, newest entry last, so that an
-index is one list lookup. `changes` counts what altered the table: a block that leaves it unchanged
-means the same fields whenever the same bytes come again, which lets a connection remember whole
-blocks.
+index is one list lookup. `changes` grows with whatever alters the table: a block that leaves it
+alone means the same fields whenever the same bytes come again before the next change, which lets a
+connection remember whole blocks.
 
 Encoding: every field goes out as a literal without indexing (with a static name where there is
 one). Such blocks need no table, may be cached and repeated, and let the receiver cache them too.
@@ -27,6 +27,10 @@ Field = tuple[bytes, bytes]
 _FIRST_DYNAMIC = len(STATIC_TABLE)
 _INTEGER_MAX = 1 << 28
 """No length or index of a valid block comes near; stops endless continuation bytes."""
+
+
+RESIZE_CHANGES = 128
+"""A table size update in `HpackDecoder.changes`, where an entry counts 1."""
 
 
 class HpackError(ValueError):
@@ -59,35 +63,33 @@ class HpackDecoder:
             while pos < end:
                 byte = block[pos]
                 pos += 1
-                if byte >= 0x80:
-                    index = byte & 0x7F
-                    if index == 0x7F:
-                        index, pos = _integer(block, pos, 0x7F)
-                    if index >= _FIRST_DYNAMIC:
-                        index -= _FIRST_DYNAMIC - 1
-                        if index > len(table):
-                            raise HpackError("index beyond the table")
-                        fields.append(table[-index])
-                    elif index:
-                        fields.append(STATIC_TABLE[index])
-                    else:
-                        raise HpackError("index 0")
-                    if len(fields) > HEADER_FIELDS_MAX:
-                        raise HpackError("too many header fields", too_large=True)
+                if 0xBE <= byte < 0xFF:
+                    fields.append(table[0xBD - byte])  # index 62 is the last, -1
+                elif 0x80 < byte < 0xBE:
+                    fields.append(STATIC_TABLE[byte - 0x80])
                 elif byte & 0xE0 == 0x20:
                     if fields:
                         raise HpackError("table size update after a field")
                     pos = self._resize(block, byte, pos)
-                else:
+                elif byte < 0x80:
                     pos = self._literal(block, byte, pos, fields)
+                else:
+                    pos = self._far_index(block, byte, pos, fields)
         except IndexError:
-            raise HpackError("truncated block") from None
-        if (
-            end + len(fields) * self.size > HEADER_LIST_BYTES_MAX
-            or end > HEADER_LIST_BYTES_MAX // 2
-        ):
+            raise HpackError("truncated block, or an index beyond the table") from None
+        if len(fields) > HEADER_FIELDS_MAX:
+            raise HpackError("too many header fields", too_large=True)
+        if end + len(fields) * self.size > HEADER_LIST_BYTES_MAX // 2:
             _check_list_size(fields)
         return fields
+
+    def _far_index(self, block: bytes, byte: int, pos: int, fields: list[Field]) -> int:
+        """An index of more than one byte, or the forbidden index 0."""
+        if byte == 0x80:
+            raise HpackError("index 0")
+        index, pos = _integer(block, pos, 0x7F)
+        fields.append(self.table[_FIRST_DYNAMIC - 1 - index])
+        return pos
 
     def _literal(self, block: bytes, byte: int, pos: int, fields: list[Field]) -> int:
         """A field with a literal value; 01xxxxxx also enters the table. Returns the position behind
@@ -97,10 +99,7 @@ class HpackDecoder:
         if index == mask:
             index, pos = _integer(block, pos, mask)
         if index >= _FIRST_DYNAMIC:
-            index -= _FIRST_DYNAMIC - 1
-            if index > len(self.table):
-                raise HpackError("index beyond the table")
-            name = self.table[-index][0]
+            name = self.table[_FIRST_DYNAMIC - 1 - index][0]
         elif index:
             name = STATIC_TABLE[index][0]
         else:
@@ -118,27 +117,23 @@ class HpackDecoder:
                 value = _huffman(value)
         field = (name, value)
         fields.append(field)
-        if len(fields) > HEADER_FIELDS_MAX:
-            raise HpackError("too many header fields", too_large=True)
         if byte & 0x40:
-            self._insert(field)
+            self.insert(field)
         return pos
 
-    def _insert(self, field: Field) -> None:
+    def insert(self, field: Field) -> None:
+        """Enter a field as the newest entry, at index 62; older ones go when there is no room."""
         self.changes += 1
         self.table.append(field)
         self.size += len(field[0]) + len(field[1]) + 32
         if self.size > self.max_size:
-            self._evict()
+            self.evict()
 
-    def _evict(self) -> None:
-        table = self.table
-        gone = 0
+    def evict(self) -> None:
+        """Let the oldest entries go until the table fits."""
         while self.size > self.max_size:
-            name, value = table[gone]
+            name, value = self.table.pop(0)
             self.size -= len(name) + len(value) + 32
-            gone += 1
-        del table[:gone]
 
     def _resize(self, block: bytes, byte: int, pos: int) -> int:
         size = byte & 0x1F
@@ -146,9 +141,9 @@ class HpackDecoder:
             size, pos = _integer(block, pos, 0x1F)
         if size > HEADER_TABLE_BYTES:
             raise HpackError("table size above the announced maximum")
-        self.changes += 1
+        self.changes += RESIZE_CHANGES
         self.max_size = size
-        self._evict()
+        self.evict()
         return pos
 
 

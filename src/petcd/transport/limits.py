@@ -46,6 +46,11 @@ HEADER_TABLE_BYTES = 4096
 """HPACK dynamic table, the protocol's default."""
 HEAD_CACHE_ENTRIES_MAX = 128
 """Header blocks remembered per connection; real clients use as many as they have methods."""
+ANNOUNCED_TABLE_BYTES = 3072
+"""What a server asks clients to use of that table. Entries of a new `grpc-timeout` for every call
+(52 bytes) then stay within reach of one-byte indices, which `timed_heads` relies on. etcd: 4096."""
+TIMEOUTS_REMEMBERED_MAX = 16_384
+"""Values of `grpc-timeout` remembered by the process, 4 MB at most."""
 HEAD_CACHE_BLOCK_BYTES_MAX = 4096
 """Longer blocks are decoded every time: the cache stays below 512 KiB a connection."""
 

@@ -57,6 +57,16 @@ class RequestHead:
         self.malformed = ""
         self.timeout_s: float | None = None
 
+    def with_timeout(self, timeout_s: float) -> RequestHead:
+        """The same request with a timeout."""
+        head = RequestHead(self.fields)
+        head.method = self.method
+        head.refusal = self.refusal
+        head.is_http = self.is_http
+        head.malformed = self.malformed
+        head.timeout_s = timeout_s
+        return head
+
     def metadata(self) -> dict[bytes, bytes]:
         """Names to values as a handler sees them: without HTTP/2's and gRPC's own, `-bin`
         decoded."""
