@@ -6,6 +6,10 @@ The rules of a replay, all of them etcd's:
 * the last hard state wins; the metadata must be the same in every segment;
 * the position to start from must have a snapshot record of the same index and term.
 
+The CRC covers the data of a record, not its type, and an entry without data has the shape of a hard
+state.  So what one flipped bit in a type would make of a record is told by Raft's own laws: terms
+do not fall along the log nor leap, hard states never go back.
+
 Reading changes nothing on the disk, so tools may read the log of a running member.
 
 It does not do: repairing, writing, deciding where to start.
@@ -25,6 +29,7 @@ from petcd.storage.wal_record import (
     SNAPSHOT,
     STATE,
     SnapshotRecord,
+    encode_hard_state,
     parse_hard_state,
     parse_snapshot,
 )
@@ -38,6 +43,8 @@ from petcd.storage.wal_segment import (
 from petcd.storage.wal_tail import damage_at
 from petcd.wire.hot import DecodeError, parse_raft_entry
 
+# Terms count elections, member ids are 64-bit hashes: a step of this size is a mistaken id.
+_TERM_JUMP: Final = 1 << 32
 # Above every index, so that no entry is kept.
 _BEYOND: Final = 1 << 64
 
@@ -105,10 +112,10 @@ class LogReader:
         for place, segment in enumerate(segments):
             self._file = os.path.join(self.directory, segment.name)
             data = self.files.read(self._file)
-            walk = SegmentWalk(data, self.crc, place > 0)
-            self._take(walk)
-            self._judge(walk, place == len(segments) - 1)
-            self.crc = walk.crc
+            walk = SegmentWalk(data, self.crc if place else None)
+            headed = self._take(walk)
+            self._judge(walk, headed, place == len(segments) - 1)
+            self.crc = walk.crc or 0
         if not self.matched:
             raise WalSnapshotNotFound(self.directory, self.start_index, self.start_term)
         known = max(self.start_index, self.last_index)
@@ -116,45 +123,67 @@ class LogReader:
             why = f"committed up to {self.replay.hard_state.commit}, but entries end at {known}"
             raise WalDamaged(self._file, self.end, why)
 
-    def _judge(self, walk: SegmentWalk, last: bool) -> None:
-        data, end = walk.data, walk.end
-        content = content_end(data)
+    def _judge(self, walk: SegmentWalk, headed: bool, last: bool) -> None:
+        """Refuse damage behind the last good record.  A segment's head is never torn."""
+        content = content_end(walk.data)
         damage = walk.fault
-        if last and not walk.chain_broken:
-            damage = damage_at(data, end, content, walk.fault)
-        elif content > end:
+        if last and headed:
+            damage = damage_at(walk.data, walk.end, content, walk.fault)
+        elif content > walk.end or not headed:
             damage = damage or "zeros instead of a record"
-        if damage or not walk.seeded:
-            raise WalDamaged(self._file, end, damage or "the segment does not start with a crc")
-        self.end, self.last_size = end, len(data)
-        self.replay.torn_bytes = max(0, content - end)
+        if damage:
+            raise self._damaged(walk.end, damage)
+        self.end, self.last_size = walk.end, len(walk.data)
+        self.replay.torn_bytes = max(0, content - walk.end)
 
-    def _take(self, walk: SegmentWalk) -> None:
+    def _take(self, walk: SegmentWalk) -> bool:
+        """Put the segment's records into the replay; False when its head is not complete."""
         offset = 0
+        headed = False
         entries, start = self.replay.entries, self.start_index
         try:
             for offset, kind, data in walk.records():
                 if kind == ENTRY:
                     entry_type, term, index, payload = parse_raft_entry(data)
                     if index > start:
-                        place = index - start - 1
-                        if place < len(entries):
-                            del entries[place:]
-                        elif place > len(entries):
-                            why = f"entry {index} follows entry {start + len(entries)}"
-                            raise WalDamaged(self._file, offset, why)
+                        self._make_place(offset, term, index)
                         entries.append(Entry(entry_type, term, index, payload))
                     self.last_index = index
                 elif kind == STATE:
-                    self.replay.hard_state = parse_hard_state(data)
+                    self._take_state(data, offset)
                 elif kind == SNAPSHOT:
                     self._take_snapshot(parse_snapshot(data))
                 elif kind == METADATA:
                     self._take_metadata(data, offset)
+                    headed = True
                 else:
-                    raise WalDamaged(self._file, offset, f"record of unknown type {kind}")
+                    raise self._damaged(offset, f"record of unknown type {kind}")
+                if not headed:
+                    raise self._damaged(offset, "the segment does not start with metadata")
         except DecodeError as error:
-            raise WalDamaged(self._file, offset, f"unreadable record: {error}") from None
+            raise self._damaged(offset, f"unreadable record: {error}") from None
+        return headed
+
+    def _make_place(self, offset: int, term: int, index: int) -> None:
+        """Drop the entries that the one of `term` and `index` replaces; check what it follows."""
+        entries = self.replay.entries
+        place = index - self.start_index - 1
+        if place < len(entries):
+            del entries[place:]
+        elif place > len(entries):
+            before = self.start_index + len(entries)
+            raise self._damaged(offset, f"entry {index} follows entry {before}")
+        term_before = entries[-1].term if entries else 0
+        if not term_before <= term <= max(term_before, self.replay.hard_state.term) + _TERM_JUMP:
+            raise self._damaged(offset, f"entry {index} of term {term} follows term {term_before}")
+
+    def _take_state(self, data: bytes, offset: int) -> None:
+        before, state = self.replay.hard_state, parse_hard_state(data)
+        if state.term < before.term or state.commit < before.commit:
+            raise self._damaged(offset, f"{state} follows {before}")
+        if encode_hard_state(state) != data:
+            raise self._damaged(offset, "a hard state with more fields")
+        self.replay.hard_state = state
 
     def _take_snapshot(self, snapshot: SnapshotRecord) -> None:
         self.replay.snapshots.append(snapshot)
@@ -166,8 +195,11 @@ class LogReader:
 
     def _take_metadata(self, data: bytes, offset: int) -> None:
         if self._has_metadata and data != self.replay.metadata:
-            raise WalDamaged(self._file, offset, "metadata differs from the segments before")
+            raise self._damaged(offset, "metadata differs from the segments before")
         self.replay.metadata, self._has_metadata = data, True
+
+    def _damaged(self, offset: int, why: str) -> WalDamaged:
+        return WalDamaged(self._file, offset, why)
 
 
 def read_log(

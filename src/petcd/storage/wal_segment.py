@@ -32,6 +32,8 @@ from petcd.storage.wal_record import (
 from petcd.wire.hot import DecodeError, parse_wal_record
 
 _NAME: Final = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})\.wal")
+# A frame's top byte: padding.
+_PADDING_OF: Final = {0: 0, **{0x80 | padding: padding for padding in range(1, 8)}}
 _BLOCK_BYTES: Final = 1 << 20
 _ZEROS: Final = bytes(_BLOCK_BYTES)
 _frame_at: Final = struct.Struct("<Q").unpack_from
@@ -79,17 +81,17 @@ def select_segments(segments: list[Segment], index: int, directory: str) -> list
 
 
 def frame_at(data: bytes, offset: int) -> tuple[int, int]:
-    """(record size, padding) that the frame at `offset` states."""
+    """(record size, padding) that the frame at `offset` states; a padding of -1 for no frame."""
     (frame,) = _frame_at(data, offset)
-    return frame & SIZE_MASK, (frame >> 56 & 7) if frame >> 63 else 0
+    return frame & SIZE_MASK, _PADDING_OF.get(frame >> 56, -1)
 
 
 def frame_is_sound(size: int, padding: int) -> bool:
     """False when no writer makes such a frame."""
-    return 0 < size <= RECORD_BYTES_MAX and (size + padding) & 7 == 0
+    return 0 < size <= RECORD_BYTES_MAX and padding >= 0 and (size + padding) & 7 == 0
 
 
-def content_end(data: bytes) -> int:
+def content_end(data: bytes | bytearray) -> int:
     """The offset behind the last byte that is not zero.
 
     Most of a segment may be preallocated zeros, and comparing blocks is ten times as fast as
@@ -105,59 +107,62 @@ def content_end(data: bytes) -> int:
 class SegmentWalk:
     """Walks the records of one segment that was read whole into `data`.
 
-    After the walk: `end` is the offset behind the last good record, `crc` the chain there, and
-    `fault` says why the walk stopped before the end of the data, or is empty when it met a frame of
-    zero or the end.  `seeded` is False until a crc record has told where the chain stands.
+    `crc` is the chain at the end of the segment before; None when that was not read, and then the
+    segment's own crc record is believed.  After the walk: `end` is the offset behind the last good
+    record, `crc` the chain there, and `fault` says why the walk stopped before the end of the data,
+    or is empty when it met a frame of zero or the end.
     """
 
-    __slots__ = ("chain_broken", "crc", "data", "end", "fault", "seeded")
+    __slots__ = ("crc", "data", "end", "fault")
 
-    def __init__(self, data: bytes, crc: int, seeded: bool) -> None:
+    def __init__(self, data: bytes, crc: int | None) -> None:
         self.data = data
         self.crc = crc
-        self.seeded = seeded
         self.end = 0
         self.fault = ""
-        self.chain_broken = False
 
     def records(self) -> Iterator[tuple[int, int, bytes]]:
-        """(offset, type, data) of each good record in turn; crc records are checked, not given."""
-        data, limit, pos, crc = self.data, len(self.data), 0, self.crc
-        try:
-            while pos + FRAME_BYTES <= limit:
-                size, padding = frame_at(data, pos)
-                if not size and not padding:
+        """(offset, type, data) of each good record in turn, without the crc record at the start."""
+        data, limit, pos = self.data, len(self.data), 0
+        crc = -1
+        while pos + FRAME_BYTES <= limit:
+            size, padding = frame_at(data, pos)
+            if not size and not padding:
+                return  # preallocated space
+            start = pos + FRAME_BYTES
+            stop = start + size
+            if not frame_is_sound(size, padding):
+                self.fault = f"no record has a frame of size {size} and padding {padding}"
+                return
+            if stop + padding > limit:
+                self.fault = f"the record's {size} bytes go beyond the end of the file"
+                return
+            try:
+                kind, stated, body = parse_wal_record(data[start:stop])
+            except DecodeError as error:
+                self.fault = f"not a record: {error}"
+                return
+            if crc < 0:
+                self.fault = self._chain_fault(kind, stated)
+                if self.fault:
                     return
-                start = pos + FRAME_BYTES
-                stop = start + size
-                if not frame_is_sound(size, padding):
-                    self.fault = f"no record has a frame of size {size} and padding {padding}"
+                crc = stated
+            else:
+                crc = extend(crc, body)
+                if crc != stated:
+                    self.fault = f"crc is {crc:08x}, the record states {stated:08x}"
                     return
-                if stop + padding > limit:
-                    self.fault = f"the record's {size} bytes go beyond the end of the file"
-                    return
-                try:
-                    kind, stated, body = parse_wal_record(data[start:stop])
-                except DecodeError as error:
-                    self.fault = f"not a record: {error}"
-                    return
-                if kind == CRC:
-                    if self.seeded and stated != crc:
-                        self.chain_broken = True
-                        self.fault = f"crc record states {stated:08x}, the chain is {crc:08x}"
-                        return
-                    crc, self.seeded = stated, True
-                else:
-                    follows = extend(crc, body)
-                    if follows != stated:
-                        self.fault = f"crc is {follows:08x}, the record states {stated:08x}"
-                        return
-                    crc = follows
-                self.end, self.crc = stop + padding, crc
-                if kind != CRC:
-                    yield pos, kind, body
-                pos = self.end
-            if any(data[pos:limit]):
-                self.fault = "the file ends inside a frame"
-        finally:
-            self.crc = crc
+            self.end, self.crc = stop + padding, crc
+            if pos:
+                yield pos, kind, body
+            pos = self.end
+        if any(data[pos:limit]):
+            self.fault = "the file ends inside a frame"
+
+    def _chain_fault(self, kind: int, stated: int) -> str:
+        """What is wrong with the first record."""
+        if kind != CRC:
+            return "the segment does not start with a crc"
+        if self.crc is not None and stated != self.crc:
+            return f"crc record states {stated:08x}, the chain is {self.crc:08x}"
+        return ""

@@ -112,27 +112,27 @@ def _behind_varint(head: bytes, pos: int) -> int:
 
 def _synced_behind(data: bytes, end: int) -> int:
     """The offset of a record that proves that the place `end` had been synced; 0 for none."""
-    pos = end + FRAME_BYTES
+    pos = end + 8
     while True:
         match = _RECORD_START.search(data, pos + FRAME_BYTES)
         if match is None:
             return 0
         pos = match.start() - FRAME_BYTES
         if pos % 8 == 0:
-            proof, checked = _follow_chain(data, pos)
+            proof, walked = _follow_chain(data, pos)
             if proof:
                 return proof
-            pos = max(pos, checked - FRAME_BYTES)
+            pos = max(pos, walked - 1)
         pos += 1
 
 
 def _follow_chain(data: bytes, pos: int) -> tuple[int, int]:
-    """Walk records from `pos`, each proved by the one before it; the first is only believed.
+    """Walk records from `pos`; the first is believed to be one when the next proves its crc.
 
-    Returns (offset of the record behind a proved entry and a proved state, or 0; where the walk
-    ended).
+    Returns (offset of a record behind an entry and then a state, or 0; offset behind the last
+    record that was proved).
     """
-    crc = -1
+    crc, before, walked = -1, 0, 0
     entry_seen = state_seen = False
     while pos + FRAME_BYTES <= len(data):
         size, padding = frame_at(data, pos)
@@ -149,8 +149,9 @@ def _follow_chain(data: bytes, pos: int) -> tuple[int, int]:
                 break
             if state_seen:
                 return pos, pos
-            entry_seen = entry_seen or kind == ENTRY
+            entry_seen = entry_seen or ENTRY in (before, kind)
             state_seen = entry_seen and kind == STATE
-        crc = stated
+            walked = stop + padding
+        crc, before = stated, kind
         pos = stop + padding
-    return 0, pos
+    return 0, walked

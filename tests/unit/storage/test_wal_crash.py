@@ -63,7 +63,8 @@ class Workload:
             wal.sync()
             self.synced = len(self.records)
         while random.random() < 0.4:
-            self.save(wal, [], HardState(term, 1, random.randint(state.commit, last)))
+            commit = random.randint(fold(self.records)[1].commit, last)
+            self.save(wal, [], HardState(term, 1, commit))
 
     def save(self, wal: Wal, entries: list[Entry], state: HardState) -> None:
         changed = state if self.random.random() < 0.8 else None
@@ -136,7 +137,7 @@ def carry_on(wal: Wal, disk: Any, work: Workload) -> None:
     """Append behind the repaired end; lose the power before and after the sync."""
     last = wal.last_index
     entries = [Entry(0, 99, last + 1 + place, bytes([7]) * 40 * place) for place in range(9)]
-    wal.save(HardState(99, 1, work.start[0]), entries[:8])
+    wal.save(HardState(99, 1, wal.last_index), entries[:8])
     for seed in range(2):
         Wal.open(DIRECTORY, work.start, files=disk.after_power_cut(Random(seed)), **OPTIONS)
     wal.save(None, entries[8:])
