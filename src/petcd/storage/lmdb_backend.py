@@ -124,10 +124,13 @@ class LmdbBackend(PendingWrites):
         self._databases: dict[bytes, Any] = {}
         self._file_bytes = 0
         self._live_bytes = 0
-        for leftover in (_NEW, _NEW + _LOCK, _DEFRAG, _LOCK):
-            _remove(path + leftover)
-        if not os.path.exists(path):
-            _make(path)
+        try:
+            for leftover in (_NEW, _NEW + _LOCK, _DEFRAG, _LOCK):
+                _remove(path + leftover)
+            if not os.path.exists(path):
+                _make(path)
+        except OSError as error:
+            raise BackendDamaged(path, error.strerror or str(error)) from error
         self._open()
 
     def write_commit(self, batch: Batch) -> None:
@@ -160,18 +163,24 @@ class LmdbBackend(PendingWrites):
         return LmdbView(self._env.begin(), self._databases, self._views)
 
     def stored_get(self, bucket: bytes, key: bytes) -> bytes | None:
-        """One value as of the last commit."""
-        value: bytes | None = self._read.get(key, None, self._databases[bucket])
+        """One value as of the last commit.  Raises BackendDamaged."""
+        try:
+            value: bytes | None = self._read.get(key, None, self._databases[bucket])
+        except lmdb.Error as error:
+            raise BackendDamaged(self._path, str(error)) from error
         return value
 
     def stored_rows(
         self, bucket: bytes, start: bytes, end: bytes | None, limit: int
     ) -> list[Row]:
-        """Rows as of the last commit."""
-        cursor = self._read.cursor(self._databases[bucket])
-        if not cursor.set_range(start):
-            return []
-        rows: list[Row] = list(islice(cursor.iternext(True, True), limit))
+        """Rows as of the last commit.  Raises BackendDamaged."""
+        try:
+            cursor = self._read.cursor(self._databases[bucket])
+            if not cursor.set_range(start):
+                return []
+            rows: list[Row] = list(islice(cursor.iternext(True, True), limit))
+        except lmdb.Error as error:
+            raise BackendDamaged(self._path, str(error)) from error
         if end is not None and rows and rows[-1][0] >= end:
             return [row for row in rows if row[0] < end]
         return rows
@@ -244,12 +253,14 @@ class LmdbBackend(PendingWrites):
     def _open(self) -> None:
         self._env = _open_env(self._path)
         try:
+            _fill_up(self._path, self._env)
             with self._env.begin(write=True) as txn:
                 self._databases = {name: self._env.open_db(name, txn=txn) for name in BUCKETS}
-        except lmdb.Error as error:
+            self._renew()
+        except (lmdb.Error, OSError) as error:
             self._env.close()
+            self._env = None
             raise BackendDamaged(self._path, str(error)) from error
-        self._renew()
 
     def _close_env(self) -> None:
         self._read.abort()
@@ -329,6 +340,17 @@ def _open_env(path: str) -> Any:
         except lmdb.Error as error:
             raise BackendDamaged(path, str(error)) from error
     raise BackendDamaged(path, "no address space for the map")
+
+
+def _fill_up(path: str, env: Any) -> None:
+    """Give the file the length that its pages need; raises OSError.
+
+    A page at the end that was never written may be missing, rightly or because the file was cut.
+    Reading behind the end of a mapped file kills the process; reading zeros is an error of LMDB's.
+    """
+    size = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
+    if os.stat(path).st_size < size:
+        os.truncate(path, size)
 
 
 def _make(path: str) -> None:
