@@ -38,6 +38,9 @@ PROPOSALS_MAX = 100_000
 BATCH_PROPOSALS_MAX = 1_000
 # Above this average time a sync leaves the loop for a thread.
 INLINE_SYNC_S = 0.002
+# A turn is taken at once when the last one ended longer ago than this: a client that waits for
+# each answer needs more time than that to ask again, one of many does not.
+QUIET_S = 0.00005
 # How long a slice of background work may hold the loop between two looks at the sockets.
 SLICE_PAUSE_S = 0.0
 
@@ -97,6 +100,7 @@ class Runtime:
         self._hard_state: HardState | None = None
         self._alarm_due = False
         self._turn_due = False
+        self._turn_ended_s = 0.0
         self._syncing = False
         self._stopped = False
         self._now_s = loop.time()
@@ -168,6 +172,15 @@ class Runtime:
             self._turn_due = True
             self._loop.call_soon(self.turn)
 
+    def received(self) -> None:
+        """A socket's bytes are handled: when nothing went on just before, take the turn now.
+
+        A lone client then waits for no round of the loop. Under load turns follow each other
+        closely, and what other sockets brought is gathered first, so that they share a sync.
+        """
+        if self._turn_due and self._queue and perf_counter() - self._turn_ended_s > QUIET_S:
+            self.turn()
+
     def tick(self) -> None:
         """A heartbeat interval has passed."""
         self.member.tick()
@@ -192,6 +205,7 @@ class Runtime:
             hook()
         if self._queue and not self._syncing:
             self.schedule_turn()
+        self._turn_ended_s = perf_counter()
 
     def _propose_queued(self) -> None:
         batch = self._queue[:BATCH_PROPOSALS_MAX]

@@ -200,6 +200,8 @@ class Server:
             keepalive_timeout_s=config.keepalive_timeout_s,
         )
         self._listener = Listener(router, self._endpoints.handle, limits)
+        self._listener.after_receive = self._runtime.received
+        self._runtime.after_turn.append(self._listener.flush)
         for bound in sockets:
             await self._listener.start_on(bound)
             self.client_addresses.append(bound.getsockname()[:2])

@@ -89,6 +89,9 @@ class _Connection(asyncio.Protocol):
                 return
             self.first = b""
         engine.receive(data, self.time())
+        after_receive = self.listener.after_receive
+        if after_receive is not None:
+            after_receive()
         self.flush()
 
     def pause_writing(self) -> None:
@@ -206,7 +209,8 @@ class Listener:
     """Sockets that serve a `Router`'s methods over gRPC and an `HttpHandler` over HTTP.
 
     Made inside a running event loop. `on_failure(what, error)` learns of exceptions in handlers.
-    Byte counters, for the metrics: `message_bytes_received` and `message_bytes_sent` of gRPC.
+    `after_receive()` is called when the bytes that a socket brought are handled, before answers go
+    out: the place to finish work that gathers them. Byte counters, for the metrics: `message_bytes_received` and `message_bytes_sent` of gRPC.
     """
 
     def __init__(
@@ -220,6 +224,7 @@ class Listener:
         self.limits = limits or TransportLimits()
         self.loop = asyncio.get_running_loop()
         self.on_failure: Callable[[str, Exception], None] = self._log
+        self.after_receive: Callable[[], None] | None = None
         self.connections: set[_Connection] = set()
         self._dirty: list[_Connection] = []
         self._timed: set[_Connection] = set()
