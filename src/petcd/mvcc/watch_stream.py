@@ -83,13 +83,14 @@ class Watching(Protocol):
 class WatchStream:
     """See the module's text.  Made by ``WatchHub.open``."""
 
-    __slots__ = ("_hub", "_next_id", "_outlet", "_watchers")
+    __slots__ = ("_closed", "_hub", "_next_id", "_outlet", "_watchers")
 
     def __init__(self, hub: Watching, sink: WatchSink) -> None:
         self._hub = hub
         self._outlet = Outlet(sink)
         self._watchers: dict[int, Watcher] = {}
         self._next_id = 0
+        self._closed = False
 
     def __len__(self) -> int:
         """How many ids are taken."""
@@ -98,10 +99,12 @@ class WatchStream:
     # ------------------------------------------------------------ what clients ask
 
     def receive(self, request: WatchRequest, refusal: str = "") -> None:
-        """Do what the client asks; a request without content is ignored.
+        """Do what the client asks; a request without content, or after `close`, is ignored.
 
         `refusal` is the reason why a create is not permitted, "" if it is.
         """
+        if self._closed:
+            return
         if request.create_request is not None:
             self.create(request.create_request, refusal)
         elif request.cancel_request is not None:
@@ -170,7 +173,8 @@ class WatchStream:
         self._hub.drained(self._outlet)
 
     def close(self) -> None:
-        """The client is gone: end all watches without an answer."""
+        """The client is gone: end all watches without an answer.  A second call does nothing."""
+        self._closed = True
         for watcher in self._watchers.values():
             if not watcher.ended:
                 self._hub.remove(watcher)

@@ -201,6 +201,16 @@ def test_closing_a_stream_ends_its_watches_without_an_answer(world, client):
     assert (world.hub.watcher_count, world.hub.stream_count) == (0, 0)
 
 
+def test_a_request_that_arrives_after_the_end_of_the_stream_is_ignored(world, client):
+    client.stream.close()
+    client.stream.receive(WatchRequest(create_request=WatchCreateRequest(key=b"k")))
+    client.stream.close()
+    client.stream.drained()
+    world.put(b"k")
+    assert client.take() == []
+    assert world.hub.watcher_count == 0
+
+
 # -- requests as they come ---------------------------------------------------------------------
 
 
