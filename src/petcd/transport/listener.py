@@ -210,7 +210,8 @@ class Listener:
 
     Made inside a running event loop. `on_failure(what, error)` learns of exceptions in handlers.
     `after_receive()` is called when the bytes that a socket brought are handled, before answers go
-    out: the place to finish work that gathers them. Byte counters, for the metrics: `message_bytes_received` and `message_bytes_sent` of gRPC.
+    out: the place to finish work that gathers them.
+    Byte counters, for the metrics: `message_bytes_received` and `message_bytes_sent` of gRPC.
     """
 
     def __init__(
