@@ -3,10 +3,11 @@
     applied - last cut >= --snapshot-count
         -> commit the backend and wait until it is synced (index X)
         -> snapshot record X in the log, synced
-        -> note X in the backend, release segments before X, keep some entries in memory for
-           slow followers, purge segments over --max-wals
+        -> note X in the backend, release segments before the cut before this one, keep some
+           entries in memory for slow followers, purge segments over --max-wals
 
-The order is what makes it safe: a segment goes only when the backend holds its entries on disk.
+The order is what makes it safe: a segment goes only when the backend on disk holds its entries and
+the note of a later start. The note of X is synced by the commit of the next cut at the latest.
 """
 
 from collections.abc import Callable
@@ -85,11 +86,12 @@ class Truncation:
         self._save_hard_state()
         self._log.save_snapshot(index, term, conf_state)
         save_log_start(self._backend, index, term)
-        self._last_cut = index
+        before, self._last_cut = self._last_cut, index
         raft_log.create_snapshot(index, conf_state, b"")
         keep_from = index - self._entries_kept
         if keep_from >= raft_log.first_index():
             raft_log.compact(keep_from)
-        self._log.release_to(index)
+        # That the log starts at `index` is only noted so far; the note of `before` is synced.
+        self._log.release_to(before)
         if self._segments_max:
             self._log.purge(self._segments_max)
