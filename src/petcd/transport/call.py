@@ -28,6 +28,7 @@ class Call(MessageStream):
     own."""
 
     __slots__ = (
+        "code",
         "context",
         "deadline",
         "engine",
@@ -38,6 +39,7 @@ class Call(MessageStream):
         "on_cancel",
         "on_half_close",
         "on_message",
+        "text",
     )
 
     def __init__(
@@ -69,6 +71,8 @@ class Call(MessageStream):
         self.on_message: Callable[[bytes], Any] | None = None
         self.on_half_close: Callable[[], Any] | None = None
         self.context: Any = None
+        self.code = 0
+        self.text = ""
 
     # -- what the client sent ----------------------------------------------------------------------
 
@@ -155,6 +159,9 @@ class Call(MessageStream):
             callback = self.on_cancel
             if callback is not None:
                 self.engine.guard(self, callback)
+
+    def last_frames(self) -> bytes:
+        return self.engine.status_frames(self)
 
     def sent(self) -> None:
         self.engine.close(self)

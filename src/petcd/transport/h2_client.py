@@ -301,7 +301,7 @@ class Http2ClientEngine(Http2Connection):
             return
         self.send_data(sender, data)
         if last:
-            self.close_sender(sender, f.frame(f.DATA, f.FLAG_END_STREAM, call.sid, b""))
+            self.close_sender(sender)
 
     def _room(self, sender: Sender) -> int:
         """How many bytes one DATA frame may carry on a stream right now."""

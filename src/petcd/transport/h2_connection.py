@@ -444,7 +444,7 @@ class Http2Connection(Http2Output):
             self.queued_bytes -= sender.queued_bytes
             sender.queued_bytes = 0
             sender.chunks.clear()
-            sender.closing = None
+            sender.closing = False
         if stream.intake is not None:
             self.release(stream.intake)
 

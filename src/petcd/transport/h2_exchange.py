@@ -128,8 +128,8 @@ class Http2Exchange(Stream):
             self.engine.send_block(self.sid, 0, block)
             return
         self.state = DONE
-        closing = f.headers_frames(self.sid, f.FLAG_END_STREAM, block, self.engine.peer_frame_bytes)
-        self.engine.close_sender(self.engine.sender_of(self), closing)
+        self.engine.send_block(self.sid, f.FLAG_END_STREAM, block)
+        self.sent()
 
     def write(self, data: bytes) -> None:
         """See `HttpResponder.write`."""
@@ -140,5 +140,4 @@ class Http2Exchange(Stream):
         """See `HttpResponder.end`."""
         if self.state != DONE:
             self.state = DONE
-            closing = f.frame(f.DATA, f.FLAG_END_STREAM, self.sid, b"")
-            self.engine.close_sender(self.engine.sender_of(self), closing)
+            self.engine.close_sender(self.engine.sender_of(self))

@@ -167,12 +167,12 @@ class Http2Output:
         if self.idle:
             self.wake()
 
-    def close_sender(self, sender: Sender, closing: bytes) -> None:
-        """Let `closing` (frames that end the stream) follow the last queued byte."""
+    def close_sender(self, sender: Sender) -> None:
+        """Let the stream's last frames follow its last queued byte."""
         if sender.chunks:
-            sender.closing = closing
+            sender.closing = True
         else:
-            self.out.append(closing)
+            self.out.append(sender.stream.last_frames())
             sender.stream.sent()
         if self.idle:
             self.wake()
@@ -197,9 +197,9 @@ class Http2Output:
             room -= self._send_portion(sender, allowed)
             if sender.chunks:
                 self.make_ready(sender)
-            elif sender.closing is not None:
-                self.out.append(sender.closing)
-                sender.closing = None
+            elif sender.closing:
+                self.out.append(sender.stream.last_frames())
+                sender.closing = False
                 sender.stream.sent()
                 continue
             if sender.queued_bytes <= STREAM_OUTPUT_LOW_BYTES:
@@ -208,7 +208,7 @@ class Http2Output:
             self.on_room()
 
     def _tell_drained(self, sender: Sender) -> None:
-        if sender.on_drain is not None and sender.closing is None:
+        if sender.on_drain is not None and not sender.closing:
             sender.on_drain()
         self.on_drained(sender.stream)
 

@@ -484,16 +484,21 @@ class Http2ServerEngine(Http2Connection):
         """End a call with its status: trailers, or headers alone when nothing was sent."""
         call.method.handled[code if 0 <= code <= 16 else status.UNKNOWN] += 1
         call.state = DONE
+        call.code = code
+        call.text = message
+        self.close_sender(self.sender_of(call))
+
+    def status_frames(self, call: Call) -> bytes:
+        """The frames that end a call; made when they leave, for they depend on the peer's table."""
         if not call.headers_sent:
-            block = self.answers.status_only(code, message)
-        elif code == status.OK:
+            block = self.answers.status_only(call.code, call.text)
+        elif call.code == status.OK:
             block = self.answers.good_trailers()
             if self.fast_limit < 0:
                 self.set_fast_limit()
         else:
-            block = self.answers.bad_trailers(code, message)
-        closing = f.headers_frames(call.sid, f.FLAG_END_STREAM, block, self.peer_frame_bytes)
-        self.close_sender(self.sender_of(call), closing)
+            block = self.answers.bad_trailers(call.code, call.text)
+        return f.headers_frames(call.sid, f.FLAG_END_STREAM, block, self.peer_frame_bytes)
 
     def close(self, stream: Stream) -> None:
         """The last frame of an answer is queued."""

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from petcd.transport import frames as f
 from petcd.transport.grpc_status import INTERNAL, RESOURCE_EXHAUSTED
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ class Sender:
     """Outgoing bytes of one stream that could not leave at once.
 
     The stream's send window is the peer's initial window plus `window`. `queued_bytes` is the sum
-    of `chunks`. `closing` is the bytes of the frames that end the stream, sent after the last
-    chunk; None while it stays open.
+    of `chunks`. With `closing` the frames that end the stream follow the last chunk.
     """
 
     __slots__ = (
@@ -55,7 +55,7 @@ class Sender:
         self.window = 0
         self.chunks: deque[memoryview] = deque()
         self.queued_bytes = 0
-        self.closing: bytes | None = None
+        self.closing = False
         self.ready = False
         self.on_drain: Callable[[], None] | None = None
 
@@ -116,6 +116,10 @@ class Stream:
         """The stream is gone: the peer reset it or the connection ended. Nothing can be sent any
         more."""
         raise NotImplementedError
+
+    def last_frames(self) -> bytes:
+        """What ends our half: an empty DATA frame, unless the kind of stream has something else."""
+        return f.EMPTY_DATA_END_START + self.sid
 
     def sent(self) -> None:
         """The last byte, with END_STREAM, has left the queue."""
