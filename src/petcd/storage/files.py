@@ -35,9 +35,6 @@ class File(Protocol):
     def truncate(self, size: int) -> None:
         """Cut the file to `size` (not synced)."""
 
-    def size(self) -> int:
-        """The file's length."""
-
     def close(self) -> None:
         """Give the file back; a second call does nothing."""
 
@@ -93,10 +90,6 @@ class OsFile:
     def truncate(self, size: int) -> None:
         """Cut to `size` bytes."""
         os.ftruncate(self._fd, size)
-
-    def size(self) -> int:
-        """The length in bytes."""
-        return os.fstat(self._fd).st_size
 
     def close(self) -> None:
         """Close once."""

@@ -115,9 +115,6 @@ class CrashFile:
         self._disk.event("truncate", self.path)
         self._inode.truncate(size)
 
-    def size(self) -> int:
-        return len(self._inode.data)
-
     def close(self) -> None:
         pass
 

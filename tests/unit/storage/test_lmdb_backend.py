@@ -174,6 +174,24 @@ def test_a_file_that_was_cut_short_is_an_error_and_not_a_crash(path: str) -> Non
             pass
 
 
+def test_pages_that_were_lost_are_an_error(path: str) -> None:
+    backend = LmdbBackend(path)
+    fill(backend, 1, 10_000)
+    backend.close()
+    size = os.stat(path).st_size
+    with open(path, "r+b") as file:
+        file.seek(size // 4 // 4096 * 4096)
+        file.write(bytes(size // 8))
+    backend = LmdbBackend(path)
+    with pytest.raises(BackendDamaged):
+        for main in range(1, 10_000):
+            backend.get(b"key", revision(main))
+    with pytest.raises(BackendDamaged):
+        for _ in backend.scan(b"key", b"", None):
+            pass
+    backend.close()
+
+
 def test_limited_address_space_gets_a_smaller_map(path: str) -> None:
     code = f"""
 import resource

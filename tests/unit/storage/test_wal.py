@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -316,3 +318,34 @@ def test_opening_removes_what_a_crash_left_of_a_spare(directory: str) -> None:
     wal, _ = Wal.open(directory, background=False)
     wal.close()
     assert os.listdir(directory) == wal.segment_names
+
+
+FULL = """
+import resource
+from petcd.raft.types import Entry
+from petcd.storage.errors import StorageFailed
+from petcd.storage.wal import Wal
+wal = Wal.create({directory!r}, b"m", background=False)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_300_000, 1_300_000))
+index = 0
+try:
+    while True:
+        wal.save(None, [Entry(0, 1, index + 1, bytes([65]) * 7777)])
+        wal.sync()
+        index += 1
+except StorageFailed as error:
+    print(index, error.why, sep=",")
+"""
+
+
+def test_a_file_that_cannot_grow_keeps_what_was_acknowledged(directory: str) -> None:
+    code = FULL.format(directory=directory)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    acknowledged, why = done.stdout.strip().split(",")
+    assert why == "File too large"
+    wal, replay = Wal.open(directory, background=False)
+    assert len(replay.entries) == int(acknowledged) > 100
+    assert replay.torn_bytes > 0
+    fill(wal, wal.last_index + 1, wal.last_index + 10)
+    wal.close()
+    assert read_log(directory).torn_bytes == 0

@@ -130,18 +130,34 @@ def test_a_hole_between_entries_is_damage(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "data", "why"),
-    [(9, b"", "unknown type 9"), (1, b"other", "metadata differs"), (2, b"\xff", "unreadable")],
+    [
+        (9, b"", "unknown type 9"),
+        (1, b"other", "metadata differs"),
+        (2, b"\xff", "unreadable"),
+        (3, b"\x08\x01\x10\x01\x18\x00\x20\x01", "more fields"),
+        (3, b"\x08\x00\x10\x01\x18\x00", "follows HardState"),
+        (2, b"\x08\x00\x10\xff\xff\xff\xff\xff\xff\x01\x18\x01", "term"),
+    ],
 )
 def test_records_that_make_no_sense_are_damage(
     tmp_path: Path, kind: int, data: bytes, why: str
 ) -> None:
     directory = str(tmp_path / "wal")
     wal = Wal.create(directory, b"m", background=False)
+    wal.save(HardState(1, 1, 0), [])
     crc = extend(wal._crc, data)
     wal._write(encode_record(kind, crc, data), crc)
     wal.close()
     with pytest.raises(WalDamaged, match=why):
         read_log(directory)
+
+
+@pytest.mark.parametrize("kinds", [(4, 5), (1, 4), (4,), ()])
+def test_a_segment_without_its_head_is_damage(tmp_path: Path, kinds: tuple[int, ...]) -> None:
+    data = b"".join(encode_record(kind, 0, None if kind == 4 else b"") for kind in kinds)
+    (tmp_path / ("0" * 16 + "-" + "0" * 16 + ".wal")).write_bytes(data + bytes(100))
+    with pytest.raises(WalDamaged):
+        read_log(str(tmp_path))
 
 
 def records(*kinds: int) -> tuple[bytes, list[int]]:
