@@ -125,6 +125,19 @@ class Store:
         row = entry[2].to_bytes(8, "big") + SUB_ZERO if sub == 0 else row_key(entry[2], sub)
         return self._backend_get(KEY_BUCKET, row)
 
+    def has(self, key: bytes) -> bool:
+        """Whether there is such a key now."""
+        return key in self._live
+
+    def any_below(self, prefix: bytes) -> bool:
+        """Whether a key begins with ``prefix`` (not empty)."""
+        first = next(self._space.index.ordered.irange(prefix, None), None)
+        return first is not None and first.startswith(prefix)
+
+    def keys_below(self, prefix: bytes) -> list[bytes]:
+        """The keys that begin with ``prefix``, which ends below byte 255, ascending."""
+        return self._space.index.live_keys(prefix, prefix[:-1] + bytes((prefix[-1] + 1,)))
+
     def range(self, request: RangeRequest) -> RangeResult:
         """Answer a range at once.  FutureRevision, Compacted."""
         return range_now(self._space, request, self._space.revision)
