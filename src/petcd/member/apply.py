@@ -22,6 +22,9 @@ from petcd.lease import LeaseError, Lessor
 from petcd.member.alarms import AlarmStore
 from petcd.member.errors import ClusterCorrupt, NoSpace, NotSupported
 from petcd.member.quota import LEASE_OVERHEAD_BYTES, PUT_OVERHEAD_BYTES, Quota, txn_cost
+from petcd.member.v2 import V2View
+from petcd.member.v2.errors import V2Refused
+from petcd.member.v2.notes import NoteBackend
 from petcd.mvcc.errors import MvccError
 from petcd.mvcc.store import Store
 from petcd.wire.codec import DecodeError
@@ -30,8 +33,10 @@ from petcd.wire.kv import CompactionRequest, DeleteRangeRequest, TxnRequest
 from petcd.wire.lease import LeaseCheckpointRequest, LeaseGrantRequest, LeaseRevokeRequest
 from petcd.wire.maintenance import AlarmAction, AlarmMember, AlarmRequest, AlarmType
 from petcd.wire.membership import ClusterMemberAttrSetRequest, ClusterVersionSetRequest
+from petcd.wire.v2request import Request
 
 # Field numbers of InternalRaftRequest, which name the request in the log.
+V2 = 2
 PUT = 4
 DELETE_RANGE = 5
 TXN = 6
@@ -46,8 +51,8 @@ CLUSTER_MEMBER_ATTR_SET = 1301
 Outcome = object
 
 
-class SizedBackend(Protocol):
-    """What the quota needs to know of the backend."""
+class SizedBackend(NoteBackend, Protocol):
+    """What the quota and the v2 view need of the backend."""
 
     def size_in_use(self) -> int: ...
 
@@ -73,10 +78,12 @@ class Applier:
         self.membership = membership
         self.alarms = alarms
         self.quota = quota
+        self.v2 = V2View(store, lessor, backend)
         self.now_s = 0.0
         self._backend = backend
         self._room_bytes = 0
         self._handlers: dict[int, Callable[[bytes], Outcome]] = {
+            V2: self._v2,
             DELETE_RANGE: self._delete_range,
             TXN: self._txn,
             COMPACTION: self._compaction,
@@ -109,7 +116,7 @@ class Applier:
             if handler is None:
                 return request_id, NotSupported(field_number)
             return request_id, handler(body)
-        except (MvccError, LeaseError, NoSpace, ClusterCorrupt, DecodeError) as refusal:
+        except (MvccError, LeaseError, V2Refused, NoSpace, ClusterCorrupt, DecodeError) as refusal:
             return request_id, refusal
 
     # -- keys ---------------------------------------------------------------------------------
@@ -149,6 +156,13 @@ class Applier:
         self.store.compact(CompactionRequest.decode(body).revision)
         return self.store.revision
 
+    def _v2(self, body: bytes) -> Outcome:
+        self._refuse_when_corrupt()
+        if self.alarms.nospace and not is_removal(body):
+            raise NoSpace
+        outcome = self.v2.apply(body, self.now_s)
+        return self._charged(PUT_OVERHEAD_BYTES + len(body), outcome)
+
     def _charged(self, cost_bytes: int, outcome: Outcome) -> Outcome:
         if cost_bytes == 0:
             return outcome
@@ -172,6 +186,9 @@ class Applier:
     def _lease_revoke(self, body: bytes) -> Outcome:
         self._refuse_when_corrupt()
         request = LeaseRevokeRequest.decode(body)
+        if request.ID in self.v2.expiries:
+            self.v2.end_lease(request.ID)
+            return self.store.revision
         keys = self.lessor.revoke(request.ID)
         self.store.delete_keys(keys)
         return self.store.revision
@@ -205,3 +222,8 @@ class Applier:
         if attributes is not None:
             self.membership.publish(request.member_ID, attributes.name, attributes.client_urls)
         return None
+
+
+def is_removal(body: bytes) -> bool:
+    """Whether a v2 request only takes away, which is allowed when the space is used up."""
+    return Request.decode(body).Method in ("DELETE", "SYNC")

@@ -11,8 +11,8 @@ as one batch, writes it in one transaction, synced, and only then forgets it::
 run in another one meanwhile.  All or nothing of a batch survives a crash, and batches survive in
 order: so data and applied index that are written together stay together.
 
-Buckets are etcd's.  Keys of ``b"key"`` are revisions and only grow, which makes them cheap to
-append; every bucket takes any key, though.
+Buckets are etcd's and one of our own.  Keys of ``b"key"`` are revisions and only grow, which makes
+them cheap to append; every bucket takes any key, though.
 
 It does not do: transactions with reads and conflicts (there is one writer), knowledge of what the
 buckets hold.
@@ -37,6 +37,7 @@ BUCKETS: Final = (
     b"auth",
     b"authUsers",
     b"authRoles",
+    b"v2",  # ours: what the v2 API needs to know of a revision
 )
 
 Row = tuple[bytes, bytes]

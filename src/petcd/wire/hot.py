@@ -247,6 +247,15 @@ def decode_kv_key_meta(data: bytes) -> tuple[bytes, int, int, int, int]:
     return data[walk[0] : walk[1]], walk[2], walk[3], walk[4], walk[7]
 
 
+def decode_kv(data: bytes) -> tuple[bytes, int, int, int, bytes, int]:
+    """Read a KeyValue: (key, create_revision, mod_revision, version, value, lease)."""
+    walk = _walk_kv(data)
+    if walk is None:
+        kv = KeyValue.decode(data)
+        return kv.key, kv.create_revision, kv.mod_revision, kv.version, kv.value, kv.lease
+    return data[walk[0] : walk[1]], walk[2], walk[3], walk[4], data[walk[5] : walk[6]], walk[7]
+
+
 def kv_key(data: bytes) -> bytes:
     """Read a KeyValue's key."""
     walk = _walk_kv(data)
