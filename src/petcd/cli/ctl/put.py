@@ -22,8 +22,8 @@ FLAGS = (
 _NEEDS = "put command needs 1 argument and input from stdin or 2 arguments"
 
 
-def put_request(flags: FlagSet, args: list[str], console: Console) -> PutRequest:
-    """The request of a `put` command line; a missing value is read from stdin.
+def put_request(flags: FlagSet, args: list[str], console: Console | None) -> PutRequest:
+    """The request of a `put` command line; a missing value is read from stdin, if given.
 
     Raises CommandError.
     """
@@ -36,7 +36,10 @@ def put_request(flags: FlagSet, args: list[str], console: Console) -> PutRequest
         )
     value = b""
     if not keep_value:
-        value = os.fsencode(args[1]) if len(args) > 1 else console.stdin.read()
+        if len(args) > 1:
+            value = os.fsencode(args[1])
+        elif console is not None:
+            value = console.stdin.read()
         if len(args) < 2 and not value:
             raise CommandError(BAD_ARGUMENTS, _NEEDS)
     try:

@@ -6,7 +6,7 @@ request   put KEY VALUE [flags] | get KEY [END] [flags] | del KEY [END] [flags]
 words     plain   'as it is'   "with Go's escapes"
 ```
 
-Pure but for `put` without a value, which reads stdin like the command of that name.
+Pure.  A `put` without a value is refused, since stdin is what is being read.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import re
 
 from petcd.cli.commands import Entry, Group, UnknownCommand, find
 from petcd.cli.ctl import delete, get, put
-from petcd.cli.ctl.console import Console
 from petcd.cli.ctl.exits import INVALID_INPUT, CommandError
 from petcd.cli.flags import HELP, FlagError, FlagSet
 from petcd.cli.quoting import NumberFault, SyntaxFault, parse_int, quote, unquote
@@ -145,7 +144,7 @@ def _set_operand(compare: Compare, value: bytes) -> None:
         compare.mod_revision = parse_int(text)
 
 
-def parse_request(line: str, console: Console) -> RequestOp:
+def parse_request(line: str) -> RequestOp:
     """A request.  Raises CommandError."""
     words = split_words(line)
     if len(words) < 2:
@@ -165,7 +164,7 @@ def parse_request(line: str, console: Console) -> RequestOp:
     if flags.boolean("help"):
         raise refusal
     if found.target.name == "put":
-        return RequestOp(request_put=put.put_request(flags, flags.args, console))
+        return RequestOp(request_put=put.put_request(flags, flags.args, None))
     if found.target.name == "get":
         return RequestOp(request_range=get.range_request(flags, flags.args))
     return RequestOp(request_delete_range=delete.delete_request(flags, flags.args))

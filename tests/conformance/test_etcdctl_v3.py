@@ -1,0 +1,41 @@
+"""The same command lines with the real etcdctl and with ours, against the real etcd and petcd.
+
+Everything is compared with the real program at the real server: stdout, stderr and exit code.
+"""
+
+import pytest
+from etcdctl_runs import Run, Seen, StartServer
+from etcdctl_script import SCRIPT
+
+pytestmark = [pytest.mark.real_etcd, pytest.mark.timeout(300)]
+DIFFERENCES_SHOWN = 8
+
+
+def played(start_server: StartServer, ctl: str, server: str) -> list[Seen]:
+    run = Run(ctl, start_server(server))
+    run.identities()
+    return run.play(SCRIPT)
+
+
+@pytest.fixture(scope="module")
+def reference(start_server: StartServer) -> list[Seen]:
+    return played(start_server, "etcd", "etcd")
+
+
+@pytest.mark.parametrize(
+    ("ctl", "server"),
+    [("petcd", "etcd"), ("etcd", "petcd"), ("petcd", "petcd")],
+    ids=["our-etcdctl-at-etcd", "etcdctl-at-petcd", "our-etcdctl-at-petcd"],
+)
+def test_a_script_of_all_commands_gives_the_same(
+    start_server: StartServer, reference: list[Seen], ctl: str, server: str
+) -> None:
+    seen = played(start_server, ctl, server)
+    different = [
+        f"expected:\n{wanted}\nseen:\n{got}\n"
+        for wanted, got in zip(reference, seen, strict=True)
+        if wanted != got
+    ]
+    assert not different, f"{len(different)} of {len(seen)} differ\n" + "\n".join(
+        different[:DIFFERENCES_SHOWN]
+    )
