@@ -53,14 +53,18 @@ class Deadlines:
         self._drop_stale()
         return self._heap[0][0] if self._heap else None
 
-    def pop_due(self, now_s: float) -> int | None:
-        """Take out the id with the earliest deadline, if that is not after `now_s`."""
+    def first_due(self, now_s: float) -> int | None:
+        """The id with the earliest deadline, if that is not after `now_s`."""
         self._drop_stale()
         if not self._heap or self._heap[0][0] > now_s:
             return None
-        lease_id = heapq.heappop(self._heap)[1]
-        del self._due[lease_id]
-        return lease_id
+        return self._heap[0][1]
+
+    def move_first(self, lease_id: int, time_s: float) -> None:
+        """Give the id that `first_due` has just returned a new deadline."""
+        assert self._heap[0][1] == lease_id, lease_id
+        self._due[lease_id] = time_s
+        heapq.heapreplace(self._heap, (time_s, lease_id))
 
     def _drop_stale(self) -> None:
         heap, due = self._heap, self._due

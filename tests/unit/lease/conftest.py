@@ -34,3 +34,8 @@ class RecordingBackend:
 @pytest.fixture
 def backend() -> RecordingBackend:
     return RecordingBackend()
+
+
+@pytest.fixture(scope="session")
+def new_backend() -> type[RecordingBackend]:
+    return RecordingBackend

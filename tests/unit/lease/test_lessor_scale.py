@@ -98,7 +98,8 @@ def test_promotion_touches_no_lease_and_each_call_of_expired_only_some(crowded):
     crowded.expired(CountedSeconds(5000.0), 100)
     assert len(crowded._expiries) == EXAMINED_MAX
     calls = 1
-    while crowded.next_deadline_s() <= 5000.0:
+    while crowded.unfinished:
+        assert crowded.next_deadline_s() <= 5000.0
         crowded.expired(CountedSeconds(5000.0), 100)
         calls += 1
     assert len(crowded._expiries) == len(crowded)
@@ -114,11 +115,24 @@ def test_renewed_leases_that_come_up_together_are_looked_at_in_slices(backend):
     lessor.grant(20_000, 11, 0.0)
     assert lessor.expired(11.0, 100) == []  # a slice of the renewed ones
     assert lessor.next_deadline_s() <= 11.0
+    assert lessor.unfinished
     calls = 1
     while not (found := lessor.expired(11.0, 100)):
         calls += 1
         assert calls <= 10_000 / EXAMINED_MAX + 1
     assert found == [20_000]
+    assert not lessor.unfinished
+
+
+def test_a_call_that_found_as_many_as_asked_for_is_not_unfinished(backend):
+    lessor = Lessor(backend)
+    lessor.promote(0.0, 0.0)
+    for i in range(1, 6):
+        lessor.grant(i, 10, 0.0)
+    assert lessor.expired(10.0, 3) == [1, 2, 3]
+    assert not lessor.unfinished
+    assert lessor.expired(10.0, 3) == [4, 5]
+    assert not lessor.unfinished
 
 
 def test_many_leases_are_spread_over_the_seconds_after_a_promotion(backend):
@@ -133,8 +147,8 @@ def test_many_leases_are_spread_over_the_seconds_after_a_promotion(backend):
             gone += len(batch)
             for lease_id in batch:
                 lessor.revoke(lease_id)
-        while lessor.next_deadline_s() is not None and lessor.next_deadline_s() <= second:
-            lessor.expired(second, 0)
+        while lessor.unfinished:
+            assert lessor.expired(float(second), 100) == []
         assert gone <= max(0, second - 9) * 750
     assert gone == 10_000
 
