@@ -179,6 +179,17 @@ def client(world: World) -> Client:
     return world.client()
 
 
+@pytest.fixture
+def big_world():
+    """Makes a world in which responses are large, and a client in it."""
+
+    def make(fragment_bytes: int = 1000) -> tuple[World, Client]:
+        world = World(fragment_bytes=fragment_bytes)
+        return world, world.client()
+
+    return make
+
+
 @pytest.fixture(name="shown")
 def shown_fixture():
     return shown
