@@ -17,11 +17,12 @@ from petcd.mvcc.revision import (
     KEY_BUCKET,
     PUT,
     Change,
+    delete_event_kv,
     main_bound,
     parse_row_key,
     row_key,
 )
-from petcd.wire.hot import decode_kv_key_meta, encode_kv
+from petcd.wire.hot import decode_kv_key_meta
 
 # Rows read from the backend in one go.
 CHUNK_ROWS = 500
@@ -42,7 +43,7 @@ def _change(space: KeySpace, row: bytes, kv: bytes, with_prev: bool) -> Change:
     if with_prev and create != main:
         prev = space.index.at(key, main - 1)
     if is_tombstone:
-        return Change(main, sub, DELETE, key, encode_kv(key, 0, main, 0, b"", 0), prev)
+        return Change(main, sub, DELETE, key, delete_event_kv(key, main), prev)
     return Change(main, sub, PUT, key, kv, prev)
 
 

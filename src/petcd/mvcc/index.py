@@ -113,6 +113,17 @@ class KeyIndex:
         self.ordered.add(key)
         if key in self.history:
             self.dead.remove(key)
+            self._succeed_tombstone(key, main)
+
+    def _succeed_tombstone(self, key: bytes, main: int) -> None:
+        """Note that the key's tombstone got a successor at ``main``.
+
+        That matters only within one request: a tombstone of an older revision is dropped for its
+        age by any compaction that would drop it for its successor.
+        """
+        records = self.history[key]
+        if _unpack_from(records, len(records) - RECORD_BYTES)[0] == main:
+            self.superseded.push(main, key)
 
     def bury(self, entry: Entry, main: int, sub: int) -> None:
         """Delete a live key, all but its place in the sorted lists (``unlist``)."""
@@ -147,6 +158,8 @@ class KeyIndex:
         if entry is not None:
             self.supersede(entry, main)
             key = entry[4]
+        elif key in self.history:
+            self._succeed_tombstone(key, main)
         live[key] = (main if create == main else create, version, main, sub, key)
 
     def load_tombstone(self, key: bytes, main: int, sub: int) -> None:

@@ -21,7 +21,17 @@ from __future__ import annotations
 from struct import Struct
 
 from petcd.mvcc.index import Entry, KeyIndex
-from petcd.mvcc.revision import DELETE, KEY_BUCKET, PUT, SUB_ZERO, TOMBSTONE, Change, row_key
+from petcd.mvcc.revision import (
+    DELETE,
+    KEY_BUCKET,
+    PUT,
+    SUB_ZERO,
+    TOMBSTONE,
+    Change,
+    delete_event_kv,
+    row_key,
+    tombstone_value,
+)
 from petcd.mvcc.seams import Backend, LeaseBook
 from petcd.wire.hot import encode_kv
 
@@ -84,12 +94,12 @@ class KeySpace:
         for key in keys:
             entry: Entry = index.live[key]
             index.bury(entry, main, sub)
-            put_row(KEY_BUCKET, row_key(main, sub) + TOMBSTONE, encode_kv(key, 0, 0, 0, b"", 0))
+            put_row(KEY_BUCKET, row_key(main, sub) + TOMBSTONE, tombstone_value(key))
             if self.lease_of:
                 self._move_to_lease(key, 0)
             prev_main = entry[2]
             prev = (prev_main, entry[3]) if prev_main < main else index.at(key, main - 1)
-            kv = encode_kv(key, 0, main, 0, b"", 0)
+            kv = delete_event_kv(key, main)
             changes.append(Change(main, sub, DELETE, key, kv, prev))
             sub += 1
         index.unlist(keys)

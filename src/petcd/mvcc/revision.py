@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from struct import Struct
 
+from petcd.wire.varint import uvarint
+
 KEY_BUCKET = b"key"
 META_BUCKET = b"meta"
 
@@ -71,6 +73,16 @@ def parse_row_key(row: bytes) -> tuple[int, int, bool]:
     """(main, sub, is a tombstone) of a row of the key bucket."""
     main, sub = unpack_row(row)
     return main, sub, len(row) > ROW_BYTES
+
+
+def tombstone_value(key: bytes) -> bytes:
+    """What the row of a tombstone holds: an encoded KeyValue with the key alone."""
+    return b"\x0a" + uvarint(len(key)) + key
+
+
+def delete_event_kv(key: bytes, main: int) -> bytes:
+    """The encoded KeyValue of a delete's event: key and mod revision."""
+    return tombstone_value(key) + b"\x18" + uvarint(main)
 
 
 def main_bound(main: int) -> bytes:

@@ -142,13 +142,16 @@ class Store:
         """Answer a range at once.  FutureRevision, Compacted."""
         return range_now(self._space, request, self._space.revision)
 
-    def range_steps(self, request: RangeRequest) -> Steps:
+    def range_steps(self, request: RangeRequest, framed: bool = False) -> Steps:
         """The same as a generator that yields about every 2 ms and returns the RangeResult.
+
+        ``framed``: the pairs come as they lie in a RangeResponse, see ``RangeResult``; for big
+        answers, so that nobody has to go over a million pairs in one go.
 
         The answer is that of the moment of the first ``next``, whatever is applied in between.
         The errors come with the first ``next``; a small range ends there.
         """
-        return range_steps(self._space, request, self._space.revision)
+        return range_steps(self._space, request, self._space.revision, framed)
 
     def kv_at(self, main: int, sub: int) -> bytes | None:
         """The encoded KeyValue put at exactly this revision; None when it is compacted away."""
@@ -309,10 +312,14 @@ class Store:
         if 0 < revision < compacted:
             raise Compacted(revision, compacted)
         revision = revision or current
-        while not self._compactor.is_trimmed(compacted):
-            self._compactor.step()
-            yield
-        exists_any = yield from exists_any_steps(space, revision)
+        space.pin(compacted)
+        try:
+            while not self._compactor.is_trimmed(compacted):
+                self._compactor.step()
+                yield
+            exists_any = yield from exists_any_steps(space, revision)
+        finally:
+            space.unpin(compacted)
         return HashJob(compacted, revision, exists_any)
 
     def hash_kv(self, revision: int) -> tuple[HashKV, int]:
