@@ -92,6 +92,12 @@ class Call(MessageStream):
         """Answer a unary call with a message and status OK."""
         self.engine.reply(self, body)
 
+    def reply_parts(self, parts: list[bytes]) -> None:
+        """`reply` with a message whose bytes come in parts; they are not joined."""
+        if self.state != DONE:
+            self.engine.send_parts(self, parts)
+            self.finish()
+
     def fail(self, code: int, message: str) -> None:
         """Answer with an error status."""
         self.finish(code, message)

@@ -480,6 +480,19 @@ class Http2ServerEngine(Http2Connection):
         prefix = MESSAGE_PREFIX[size] if size < SMALL_BODY else b"\0" + size.to_bytes(4, "big")
         self.send_data(self.sender_of(call), prefix + body)
 
+    def send_parts(self, call: Call, parts: list[bytes]) -> None:
+        """One message in parts, for an answer so large that joining it would hold up the others."""
+        if not call.headers_sent:
+            call.headers_sent = True
+            self.out.append(f.frame(f.HEADERS, f.FLAG_END_HEADERS, call.sid, self.answers.head()))
+        call.method.msg_sent += 1
+        size = sum(map(len, parts))
+        self.message_bytes_sent += size
+        sender = self.sender_of(call)
+        self.send_data(sender, b"\0" + size.to_bytes(4, "big"))
+        for part in parts:
+            self.send_data(sender, part)
+
     def finish(self, call: Call, code: int, message: str) -> None:
         """End a call with its status: trailers, or headers alone when nothing was sent."""
         call.method.handled[code if 0 <= code <= 16 else status.UNKNOWN] += 1

@@ -123,6 +123,17 @@ def test_transactions_delete_and_compaction(start):
     assert failure(member.call, KV + b"Compact", compact, kv.CompactionResponse)[0] == 11
 
 
+def test_an_answer_of_many_pairs_is_whole_and_in_order(start):
+    member = start()
+    for first in range(0, 5000, 100):
+        puts = [kv.PutRequest(key=b"%05d" % n, value=b"v" * 50) for n in range(first, first + 100)]
+        txn = kv.TxnRequest(success=[kv.RequestOp(request_put=p) for p in puts])
+        member.call(KV + b"Txn", txn, kv.TxnResponse)
+    answer = get(member, b"0", range_end=b"9", limit=4500)
+    assert (answer.count, answer.more, answer.header.revision) == (5000, True, 51)
+    assert [pair.key for pair in answer.kvs] == [b"%05d" % n for n in range(4500)]
+
+
 def test_leases_are_granted_kept_alive_listed_and_revoked(start):
     member = start()
     grant = lease.LeaseGrantRequest(TTL=1)
