@@ -57,7 +57,7 @@ def shown(value: float | None, unit: Unit) -> str:
     if unit is Unit.TIMES:
         return f"{value:.2f}x"
     if value < 0.001:
-        return f"{value * 1e6:.0f} us"
+        return f"{value * 1e6:.1f} us" if value < 0.000_01 else f"{value * 1e6:.0f} us"
     return f"{value * 1e3:.1f} ms" if value < 1 else f"{value:.2f} s"
 
 

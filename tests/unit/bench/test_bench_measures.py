@@ -77,7 +77,8 @@ def test_a_row_shows_the_median_and_the_ratio() -> None:
 
 def test_durations_are_shown_in_a_unit_that_suits_them() -> None:
     unit = BY_NAME["restart"].unit
-    assert [shown(value, unit) for value in (0.00002, 0.0123, 5.4, None)] == [
+    assert [shown(value, unit) for value in (0.000_000_4, 0.00002, 0.0123, 5.4, None)] == [
+        "0.4 us",
         "20 us",
         "12.3 ms",
         "5.40 s",
