@@ -301,14 +301,6 @@ def put_response(header: bytes, prev_kv: bytes | None) -> bytes:
     )
 
 
-def range_pairs(kvs: list[bytes]) -> bytes:
-    """Pairs as they stand in a RangeResponse: for answers that are made in slices."""
-    parts: list[bytes] = []
-    for kv in kvs:
-        parts += (b"\x12", uvarint(len(kv)), kv)
-    return b"".join(parts)
-
-
 def range_response(header: bytes, kvs: list[bytes], more: bool, count: int) -> bytes:
     """An encoded RangeResponse."""
     if count == 1 and not more and len(kvs) == 1:

@@ -5,8 +5,6 @@ checks it), and a plain read of one key is answered from the index and the backe
 a request object. Everything else takes the general messages.
 """
 
-from collections.abc import Generator
-
 from petcd.api.errors import status_of
 from petcd.api.host import Host
 from petcd.api.v3.header import header_message
@@ -28,7 +26,6 @@ from petcd.wire.hot import (
     parse_put,
     parse_range_key,
     put_response,
-    range_pairs,
     range_response,
 )
 from petcd.wire.kv import (
@@ -43,8 +40,8 @@ from petcd.wire.kv import (
 )
 
 _SERVICE = b"/etcdserverpb.KV/"
-# Pairs encoded in one go: about a millisecond of work.
-PAIRS_AT_ONCE = 2_000
+# Runs of pairs that are joined into one message; more are sent as they are.
+RUNS_JOINED = 4
 
 
 def is_read_only(request: TxnRequest) -> bool:
@@ -62,17 +59,6 @@ def is_serializable(request: TxnRequest) -> bool:
 
 def _operations(request: TxnRequest) -> list[RequestOp]:
     return [*request.success, *request.failure]
-
-
-def _response_parts(header: bytes, result: RangeResult) -> Generator[None, None, list[bytes]]:
-    """A large RangeResponse in parts, made in slices of about a millisecond."""
-    kvs = result.kvs
-    # Fields may come in any order: the header and the count first, then the pairs.
-    parts = [range_response(header, [], result.more, result.count)]
-    for start in range(0, len(kvs), PAIRS_AT_ONCE):
-        parts.append(range_pairs(kvs[start : start + PAIRS_AT_ONCE]))
-        yield
-    return parts
 
 
 class KvService:
@@ -140,23 +126,20 @@ class KvService:
         if isinstance(refusal, Exception):
             call.fail(*status_of(refusal))
             return
-        self._host.drive(self._store.range_steps(request), self._answer_range, call)
+        self._host.drive(self._store.range_steps(request, framed=True), self._answer_range, call)
 
     def _answer_range(self, call: Call, outcome: object) -> None:
         if not isinstance(outcome, RangeResult):
             _fail(call, outcome)
             return
         header = self._header(outcome.revision)
-        if len(outcome.kvs) <= PAIRS_AT_ONCE:
-            call.reply(range_response(header, outcome.kvs, outcome.more, outcome.count))
+        # Fields may come in any order: here the header and the count before the pairs.
+        head = range_response(header, [], outcome.more, outcome.count)
+        runs = outcome.kvs
+        if len(runs) > RUNS_JOINED:
+            call.reply_parts([head, *runs])
         else:
-            self._host.drive(_response_parts(header, outcome), self._reply_parts, call)
-
-    def _reply_parts(self, call: Call, parts: object) -> None:
-        if isinstance(parts, list):
-            call.reply_parts(parts)
-        else:
-            _fail(call, parts)
+            call.reply(b"".join((head, *runs)))
 
     # -- put ----------------------------------------------------------------------------------
 
