@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Serve = Callable[..., "Service"]
 Fields = list[tuple[str, str]]
+_TRANSPORT = "transport: timeout"
 
 
 def test_a_unary_call_is_answered_with_its_message_and_status_0(serve: Serve) -> None:
@@ -179,14 +180,34 @@ def test_unknown_paths_are_unimplemented(
 @pytest.mark.parametrize(
     ("change", "http_status", "status"),
     [
-        (("content-type", "text/plain"), "415", ("3", 'invalid gRPC request content-type "text/plain"')),
-        (("content-type", "application/grpcx"), "415", ("3", 'invalid gRPC request content-type "application/grpcx"')),
-        ((":method", "GET"), "405", ("13", 'Received a HEADERS frame with :method "GET" which should be POST')),
-        (("grpc-timeout", "5x"), "400", ("13", 'malformed grpc-timeout: transport: timeout unit is not recognized: "5x"')),
-        (("grpc-encoding", "gzip"), "200", ("12", 'grpc: Decompressor is not installed for grpc-encoding "gzip"')),
+        (
+            ("content-type", "text/plain"),
+            "415",
+            ("3", 'invalid gRPC request content-type "text/plain"'),
+        ),
+        (
+            ("content-type", "application/grpcx"),
+            "415",
+            ("3", 'invalid gRPC request content-type "application/grpcx"'),
+        ),
+        (
+            (":method", "GET"),
+            "405",
+            ("13", 'Received a HEADERS frame with :method "GET" which should be POST'),
+        ),
+        (
+            ("grpc-timeout", "5x"),
+            "400",
+            ("13", f'malformed grpc-timeout: {_TRANSPORT} unit is not recognized: "5x"'),
+        ),
+        (
+            ("grpc-encoding", "gzip"),
+            "200",
+            ("12", 'grpc: Decompressor is not installed for grpc-encoding "gzip"'),
+        ),
         (("trace-bin", "***"), "400", None),
     ],
-)  # fmt: skip
+)
 def test_requests_that_break_grpcs_rules_get_grpc_gos_answer(
     service: Service,
     grpc_request: Fields,
