@@ -254,6 +254,24 @@ class ReadState:
         return f"ReadState(index={self.index}, context={self.context!r})"
 
 
+_MESSAGE_FIELDS = (
+    "commit",
+    "context",
+    "entries",
+    "from_",
+    "index",
+    "log_term",
+    "reject",
+    "reject_hint",
+    "responses",
+    "snapshot",
+    "term",
+    "to",
+    "type",
+    "vote",
+)
+
+
 class Message:
     """One message between nodes, or between a node and its storage threads.
 
@@ -266,22 +284,7 @@ class Message:
     `responses` are the messages to deliver once a storage write is done.
     """
 
-    __slots__ = (
-        "commit",
-        "context",
-        "entries",
-        "from_",
-        "index",
-        "log_term",
-        "reject",
-        "reject_hint",
-        "responses",
-        "snapshot",
-        "term",
-        "to",
-        "type",
-        "vote",
-    )
+    __slots__ = _MESSAGE_FIELDS
 
     def __init__(
         self,
@@ -318,7 +321,7 @@ class Message:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Message):
             return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in Message.__slots__)
+        return all(getattr(self, name) == getattr(other, name) for name in _MESSAGE_FIELDS)
 
     __hash__ = None  # type: ignore[assignment]
 
