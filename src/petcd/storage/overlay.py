@@ -1,6 +1,7 @@
 """Writes of one bucket that are not on the disk yet, and how they lie over what is.
 
-An overlay holds the newest value of each key put and the set of keys deleted; no key is in both.
+An overlay holds the newest value of each key put and the set of keys deleted.  A key in both was
+put after it was deleted; so deletes count first and puts last, wherever the two are used.
 Keys that arrive in rising order (revisions) cost nothing to keep sorted; others are sorted when
 somebody wants them in order.
 

@@ -55,14 +55,12 @@ class PendingWrites:
         return self.stored_get(bucket, key)
 
     def put(self, bucket: bytes, key: bytes, value: bytes) -> None:
-        """See ``Backend.put``.  (``Overlay.put`` spelt out: this is the hot path.)"""
+        """See ``Backend.put``.  (The overlay's part spelt out: this is the hot path.)"""
         overlay = self._active[bucket]
         if key > overlay.last:
             overlay.last = key
         else:
             overlay.put_below(key)
-        if overlay.deletes:
-            overlay.deletes.pop(key, None)
         overlay.puts[key] = value
         overlay.row_bytes += len(value) + ROW_BYTES
         self.pending += 1

@@ -137,7 +137,7 @@ def test_any_history_reads_like_a_dictionary(make: Make, seed: int) -> None:
     often = [model.append, model.append, model.put, model.delete, model.get, model.commit_step]
     seldom = [model.scan, model.view]
     for _ in range(500):
-        step = model.random.choice(often if model.random.random() < 0.9 else seldom)
+        step = model.random.choice(often if model.random.random() < 0.75 else seldom)
         step()
         if model.random.random() < 0.01:
             model.crash()
@@ -232,3 +232,11 @@ def test_no_defragmentation_begins_while_a_commit_is_under_way(backend: Both) ->
     backend.begin_commit()
     with pytest.raises(BackendBusy):
         backend.begin_defragment()
+
+
+def test_a_batch_is_in_order_before_another_thread_gets_it(backend: Both) -> None:
+    for main in (3, 1, 2):
+        backend.put(b"key", revision(main), b"")
+    batch = backend.begin_commit()
+    assert batch is not None
+    assert batch.overlays[b"key"]._keys == [revision(main) for main in (1, 2, 3)]
