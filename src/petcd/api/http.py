@@ -5,6 +5,7 @@
     /livez/NAME          one check
     /version             {"etcdserver":"...","etcdcluster":"...","petcd":"..."}
     /metrics             Prometheus text
+    /v2/...              etcd's first API, when it is on
 
 Texts and statuses are etcd's as of 3.5.
 """
@@ -16,7 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from petcd.api.errors import status_of
 from petcd.api.host import Host
-from petcd.transport.http import Header, HttpRequest
+from petcd.api.v2.endpoints import PREFIX as V2_PREFIX
+from petcd.transport.http import Header, HttpRequest, HttpResponder
 from petcd.version import ETCD_VERSION, PETCD_VERSION
 from petcd.wire.maintenance import AlarmType
 
@@ -43,6 +45,14 @@ class Responder(Protocol):
     def send(self, status: int, headers: Sequence[Header], body: bytes) -> None: ...
 
 
+class V2Door(Protocol):
+    """Who answers what begins with /v2/."""
+
+    def handle(
+        self, request: HttpRequest, respond: HttpResponder, more: Sequence[Header]
+    ) -> None: ...
+
+
 class HttpEndpoints:
     """Answers HTTP requests that are not gRPC."""
 
@@ -52,29 +62,39 @@ class HttpEndpoints:
         metrics: Callable[[], bytes],
         origins: tuple[str, ...] = ("*",),
         hosts: tuple[str, ...] = ("*",),
+        v2: V2Door | None = None,
     ) -> None:
-        """`origins`: who may call from a browser; `hosts`: Host headers accepted."""
+        """`origins`: who may call from a browser; `hosts`: Host headers accepted; `v2`: None
+        when that API is off."""
         self._host = host
         self._metrics = metrics
         self._origins = frozenset(origins or ("*",))
         self._hosts = frozenset(hosts or ("*",))
+        self._any_origin = cors_headers("*") if "*" in self._origins else None
+        self._any_host = "*" in self._hosts
+        self._v2 = v2
         self.healthy_total = 0
         self.unhealthy_total = 0
 
-    def handle(self, request: HttpRequest, respond: Responder) -> None:
+    def handle(self, request: HttpRequest, respond: HttpResponder) -> None:
         """Answer one request; unknown paths get Go's 404."""
-        if not self._host_is_known(request):
+        if not (self._any_host or self._host_is_known(request)):
             send_text(respond, 421, _BAD_HOST.format(_host_of(request)))
             return
-        origin = (request.header(b"origin") or b"").decode("latin-1")
-        if "*" in self._origins:
-            respond = WithHeaders(respond, cors_headers("*"))
-        elif origin in self._origins:
-            respond = WithHeaders(respond, cors_headers(origin))
+        more = self._any_origin
+        if more is None:
+            more = self._cors(request)
         if request.method == "OPTIONS":
-            respond.send(200, [], b"")
-            return
-        self._route(request, respond)
+            respond.send(200, more, b"")
+        elif self._v2 is not None and request.target.startswith(V2_PREFIX):
+            self._v2.handle(request, respond, more)
+        else:
+            self._route(request, WithHeaders(respond, more) if more else respond)
+
+    def _cors(self, request: HttpRequest) -> list[Header]:
+        """The headers for the request's origin, if that is allowed."""
+        origin = (request.header(b"origin") or b"").decode("latin-1")
+        return cors_headers(origin) if origin in self._origins else []
 
     def handle_beside(self, request: HttpRequest, respond: Responder) -> None:
         """The same for ports that are not for clients, with the members beside."""
@@ -85,7 +105,7 @@ class HttpEndpoints:
             self._route(request, respond)
 
     def _host_is_known(self, request: HttpRequest) -> bool:
-        return "*" in self._hosts or _host_of(request) in self._hosts
+        return _host_of(request) in self._hosts
 
     def _route(self, request: HttpRequest, respond: Responder) -> None:
         parts = urlsplit(request.target)

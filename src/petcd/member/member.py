@@ -30,6 +30,7 @@ from petcd.cluster import ChangeRefused, MemberInfo, Membership
 from petcd.member.apply import Applier, Outcome
 from petcd.member.errors import NoLeader
 from petcd.member.meta import MetaBackend, save_applied, save_conf_state
+from petcd.raft.kinds import STATE_NAMES
 from petcd.raft.rawnode import RawNode
 from petcd.raft.ready import Ready
 from petcd.raft.storage import MemoryStorage
@@ -99,6 +100,11 @@ class Member:
     def is_leader(self) -> bool:
         """Whether this member leads in its term."""
         return self.node.raft.state == StateType.LEADER
+
+    @property
+    def state_name(self) -> str:
+        """What this member is in its term, in the words of etcd's logs: StateLeader, ..."""
+        return STATE_NAMES[self.node.raft.state]
 
     @property
     def committed_index(self) -> int:

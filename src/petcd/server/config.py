@@ -77,6 +77,7 @@ class ServerConfig:
     warning_apply_s: float
     lease_checkpoint: bool
     cors: tuple[str, ...]
+    enable_v2: bool
     host_whitelist: tuple[str, ...]
     metrics: str
     log_level: str
@@ -366,6 +367,7 @@ def build(settings: Settings, notes: list[str]) -> ServerConfig:
         warning_apply_s=value("warning-apply-duration"),
         lease_checkpoint=value("enable-lease-checkpoint"),
         cors=value("cors"),
+        enable_v2=value("enable-v2"),
         host_whitelist=value("host-whitelist"),
         metrics=settings.text("metrics"),
         log_level=settings.text("log-level"),

@@ -225,7 +225,7 @@ CLUSTERING = (
     ),
     Flag("auto-compaction-mode", T, "periodic", "'periodic' or 'revision'."),
     Flag("max-learners", N, "1", "Most learners in the cluster.", NO_EFFECT, _ONE_MEMBER),
-    Flag("enable-v2", B, "false", "Serve the v2 API.", REFUSED, "the v2 API is not served yet"),
+    Flag("enable-v2", B, "true", "Serve the v2 API.", USED, "etcd's default is false"),
     Flag(
         "v2-deprecation",
         T,

@@ -35,6 +35,7 @@ class Operations:
         self.defrag_durations_s: Callable[[float], None] = lambda duration_s: None
         self._loop = loop
         self._store = member.store
+        self._v2 = member.applier.v2
         self._backend = backend
         self._committer = committer
         self._executor = executor
@@ -66,7 +67,7 @@ class Operations:
             self._tell_compacted()
 
     def _compaction_slice(self) -> None:
-        if self._store.compact_step():
+        if self._store.compact_step() or self._v2.trim_step():
             self._committer.maybe_commit()
             self._loop.call_later(COMPACTION_PAUSE_S, self._compaction_slice)
         else:

@@ -12,11 +12,13 @@ The only place where everything is put together. Start and stop in order:
 import asyncio
 import gc
 import socket
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 from petcd.api.http import HttpEndpoints
+from petcd.api.v2.endpoints import V2Endpoints
 from petcd.api.v3.cluster import ClusterService
 from petcd.api.v3.health import HealthService
 from petcd.api.v3.kv import KvService
@@ -24,7 +26,9 @@ from petcd.api.v3.lease import LeaseService
 from petcd.api.v3.maintenance import MaintenanceService
 from petcd.api.v3.watch import WatchService
 from petcd.cluster import format_id
+from petcd.member import Member
 from petcd.mvcc.watch_hub import WatchHub
+from petcd.server.audience import Audience
 from petcd.server.auto_compaction import auto_compaction
 from petcd.server.bootstrap import Opened, describe, open_member
 from petcd.server.committer import Committer
@@ -123,19 +127,12 @@ class Server:
         )
         self._operations = Operations(loop, member, backend, self._committer, self._executor)
         quota = opened.quota
-        prefix = header_prefix(member.membership.cluster_id, member.id)
-        self._hub = WatchHub(
-            member.store,
-            lambda revision: header_bytes(prefix, revision, member.term),
-            lambda: self._watch_pump.start(),
-            config.max_request_bytes + GRPC_OVERHEAD_BYTES,
-        )
-        self._watch_pump = Pump(loop, self._hub.catch_up_step)
+        self._assemble_watches(loop, member)
         self._runtime = Runtime(
             loop,
             member,
             opened.log,
-            self._hub,
+            self._audience,
             self._committer,
             self._operations,
             lambda: quota.room_bytes(backend.size_in_use()),
@@ -182,6 +179,17 @@ class Server:
         self._committer.durations_s = self._metrics.backend_commit.observe
         self._operations.defrag_durations_s = self._metrics.defrag.observe
 
+    def _assemble_watches(self, loop: asyncio.AbstractEventLoop, member: Member) -> None:
+        prefix = header_prefix(member.membership.cluster_id, member.id)
+        self._hub = WatchHub(
+            member.store,
+            lambda revision: header_bytes(prefix, revision, member.term),
+            lambda: self._watch_pump.start(),
+            self.config.max_request_bytes + GRPC_OVERHEAD_BYTES,
+        )
+        self._watch_pump = Pump(loop, self._hub.catch_up_step)
+        self._audience = Audience(loop, self._hub, member.applier.v2)
+
     async def _listen(self, sockets: list[socket.socket]) -> None:
         config = self.config
         router = Router()
@@ -190,7 +198,13 @@ class Server:
         WatchService(self._hub).register(router)
         self._metrics.watch_router(router)
         self._endpoints = HttpEndpoints(
-            self._runtime, self._metrics.render, config.cors, config.host_whitelist
+            self._runtime,
+            self._metrics.render,
+            config.cors,
+            config.host_whitelist,
+            V2Endpoints(self._runtime, self._audience.v2, time.time_ns)
+            if config.enable_v2
+            else None,
         )
         limits = TransportLimits(
             max_concurrent_streams=config.max_concurrent_streams,
@@ -219,6 +233,7 @@ class Server:
     async def stop(self) -> None:
         """Stop serving, make everything durable and let the data directory go."""
         if self._listener is not None:
+            self._audience.v2.close()
             await self._listener.stop(STOP_GRACE_S)
         if self._side_listener is not None:
             await self._side_listener.close()

@@ -2,15 +2,17 @@
 
 every heartbeat     raft tick
 every 100 ms        backend commit if something waits
-every 500 ms        leader: revoke expired leases, checkpoint long ones, clear a NOSPACE alarm
+every 500 ms        leader: revoke expired leases, checkpoint long ones, clear a NOSPACE alarm,
+                    put the time into the log when a v2 node is due
 every interval      leader: automatic compaction
 """
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 
-from petcd.member.apply import COMPACTION, LEASE_CHECKPOINT, LEASE_REVOKE
+from petcd.member.apply import COMPACTION, LEASE_CHECKPOINT, LEASE_REVOKE, V2
 from petcd.member.quota import Quota
 from petcd.server.auto_compaction import AutoCompaction
 from petcd.server.log import Logger
@@ -19,6 +21,7 @@ from petcd.wire.hot import internal_request
 from petcd.wire.kv import CompactionRequest
 from petcd.wire.lease import LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest
 from petcd.wire.maintenance import AlarmAction, AlarmType
+from petcd.wire.v2request import Request
 
 LEASE_INTERVAL_S = 0.5
 # etcd revokes at most 1,000 leases a second, a frequent complaint; a batch of revocations costs
@@ -110,6 +113,9 @@ class Timers:
                 checkpoints = [LeaseCheckpoint(ID=i, remaining_TTL=left) for i, left in due]
                 request = LeaseCheckpointRequest(checkpoints=checkpoints)
                 self._propose(LEASE_CHECKPOINT, request.encode())
+        next_ns = runtime.member.applier.v2.expiries.next_ns()
+        if next_ns is not None and next_ns <= time.time_ns():
+            self._propose(V2, Request(Method="SYNC", Time=time.time_ns()).encode())
         self._clear_alarm()
 
     def _clear_alarm(self) -> None:

@@ -21,6 +21,8 @@ It does not translate HTTP, check permissions, or read a clock. Source: etcd's v
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from petcd.lease import Lessor
 from petcd.member.v2 import nodes, paths
 from petcd.member.v2.errors import (
@@ -56,6 +58,7 @@ class V2View:
         self.stats = StoreStats()
         self._lessor = lessor
         self._now_s = 0.0
+        self._trimming: Iterator[None] | None = None
         self.load()
 
     def load(self) -> None:
@@ -68,6 +71,15 @@ class V2View:
             _, _, modified, _, _, lease = decode_kv(kv)
             if modified == revision and self._lessor.exists(lease):
                 self.expiries.add(lease, note.expiration_ns)
+
+    def trim_step(self) -> bool:
+        """Drop notes of compacted revisions for a few milliseconds; False when none are left."""
+        if self._trimming is None:
+            self._trimming = self.notes.trim_steps(self.store)
+        for _ in self._trimming:
+            return True
+        self._trimming = None
+        return False
 
     # -- reading ------------------------------------------------------------------------------
 

@@ -1,0 +1,147 @@
+"""Nodes, events and texts as Go's JSON encoder writes them, byte for byte.
+
+`<`, `>` and `&` are escaped, control characters other than newline, return and tab as \\u00XX, a
+byte that is not UTF-8 as \\ufffd; everything else stands as it is. Members that are empty are left
+out; their order is etcd's.
+"""
+
+import re
+from collections.abc import Generator
+from datetime import UTC, datetime
+
+from petcd.member.v2.nodes import Event, Node
+
+_NS_PER_S = 1_000_000_000
+# Pieces of a listing between two yields: 1 to 2 us each.
+SLICE_PIECES = 1_000
+_plain = re.compile(rb"[ !#-%'-;=?-\[\]-\x7f]*").fullmatch
+_ODD = re.compile('[\0-\x1f"\\\\<>&\u2028\u2029\ud800-\udfff]')
+_SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def quote(raw: bytes) -> bytes:
+    """A JSON string of UTF-8 bytes."""
+    if _plain(raw):
+        return b'"%b"' % raw
+    text = _ODD.sub(_escape, raw.decode("utf-8", "surrogateescape"))
+    return b'"%b"' % text.encode()
+
+
+def _escape(match: re.Match[str]) -> str:
+    char = match[0]
+    if "\ud800" <= char <= "\udfff":
+        return "\\ufffd"
+    return _SHORT.get(char) or f"\\u{ord(char):04x}"
+
+
+def file_json(path: bytes, value: bytes, modified: int, created: int) -> bytes:
+    """A file that stays."""
+    return b'{"key":%b,"value":%b,"modifiedIndex":%d,"createdIndex":%d}' % (
+        quote(path),
+        quote(value),
+        modified,
+        created,
+    )
+
+
+def node_json(node: Node, now_ns: int) -> bytes:
+    """A node and what it holds; `now_ns` is what a time to live is counted from."""
+    if node.value is not None and not node.expiration_ns:
+        return file_json(node.path, node.value, node.modified, node.created)
+    steps = node_json_steps(node, now_ns)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            done: bytes = end.value
+            return done
+
+
+def node_json_steps(node: Node, now_ns: int) -> Generator[None, None, bytes]:
+    """The same in slices, for big directories.
+
+    A stack of pieces, since directories may lie deeper in each other than Python calls go.
+    """
+    out: list[bytes] = []
+    todo: list[Node | bytes] = [node]
+    pieces = 0
+    while todo:
+        item = todo.pop()
+        pieces += 1
+        if pieces % SLICE_PIECES == 0:
+            yield
+        if isinstance(item, bytes):
+            out.append(item)
+        elif item.value is not None and not item.expiration_ns:
+            out.append(file_json(item.path, item.value, item.modified, item.created))
+        elif item.nodes:
+            head, tail = _head(item, now_ns), _tail(item)
+            out.append(head + _comma(head) + b'"nodes":[')
+            todo.append(b"]" + _comma(tail and b"]") + tail + b"}")
+            for child in reversed(item.nodes[1:]):
+                todo += (child, b",")
+            todo.append(item.nodes[0])
+        else:
+            head, tail = _head(item, now_ns), _tail(item)
+            out.append(head + (_comma(head) + tail if tail else b"") + b"}")
+    return b"".join(out)
+
+
+def _comma(before: bytes) -> bytes:
+    """What stands between something and a further member."""
+    return b"," if before and before != b"{" else b""
+
+
+def _head(node: Node, now_ns: int) -> bytes:
+    parts = []
+    if node.path:
+        parts.append(b'"key":' + quote(node.path))
+    if node.value is not None:
+        parts.append(b'"value":' + quote(node.value))
+    if node.is_dir:
+        parts.append(b'"dir":true')
+    if node.expiration_ns:
+        parts.append(b'"expiration":"%b"' % time_text(node.expiration_ns).encode())
+        ttl_s = -((now_ns - node.expiration_ns) // _NS_PER_S)
+        if ttl_s > 0:
+            parts.append(b'"ttl":%d' % ttl_s)
+    return b"{" + b",".join(parts)
+
+
+def _tail(node: Node) -> bytes:
+    parts = []
+    if node.modified:
+        parts.append(b'"modifiedIndex":%d' % node.modified)
+    if node.created:
+        parts.append(b'"createdIndex":%d' % node.created)
+    return b",".join(parts)
+
+
+def event_json(event: Event, now_ns: int, with_nodes: bool = True) -> bytes:
+    """An event, with its newline; without nodes only what was done."""
+    action = b'{"action":"%b"' % event.action.encode()
+    if not with_nodes:
+        return action + b"}\n"
+    node = node_json(event.node, now_ns)
+    if event.prev is None:
+        return b'%b,"node":%b}\n' % (action, node)
+    return b'%b,"node":%b,"prevNode":%b}\n' % (action, node, node_json(event.prev, now_ns))
+
+
+def time_text(time_ns: int) -> str:
+    """RFC 3339 in UTC with up to nine digits, trailing zeros cut."""
+    seconds, rest = divmod(time_ns, _NS_PER_S)
+    whole = datetime.fromtimestamp(min(seconds, 253402300799), UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    fraction = f".{rest:09d}".rstrip("0").rstrip(".")
+    return f"{whole}{fraction}Z"
+
+
+def duration_text(duration_ns: int) -> str:
+    """A duration of a second or more as Go prints it: 1h2m3.5s."""
+    seconds, rest = divmod(max(duration_ns, 0), _NS_PER_S)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{seconds}.{rest:09d}".rstrip("0").rstrip(".") + "s"
+    if hours:
+        return f"{hours}h{minutes}m{text}"
+    return f"{minutes}m{text}" if minutes else text

@@ -1,0 +1,23 @@
+"""Everybody who hears of changes: the watches of v3, and those of v2."""
+
+import asyncio
+
+from petcd.member.v2 import V2View
+from petcd.member.v2.watch import V2Watchers
+from petcd.mvcc.revision import Change
+from petcd.mvcc.watch_hub import WatchHub
+from petcd.server.pump import Pump
+
+
+class Audience:
+    """Hands changes to both kinds of watchers, and reads history for those of v2."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, hub: WatchHub, view: V2View) -> None:
+        self._hub = hub
+        self.v2 = V2Watchers(view, lambda: self._pump.start())
+        self._pump = Pump(loop, self.v2.catch_up_step)
+
+    def notify(self, changes: list[Change]) -> None:
+        """Changes that were just applied: whole revisions, in order."""
+        self._hub.notify(changes)
+        self.v2.notify(changes)
