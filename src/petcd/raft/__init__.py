@@ -22,7 +22,8 @@ For each `Ready`, in this order:
    `report_unreachable`; after a SNAP message always `report_snapshot`.
 3. Apply `snapshot`, then `committed_entries` in order. For an entry of type CONF_CHANGE or
    CONF_CHANGE_V2 call `apply_conf_change(decode_conf_change(entry))`, unless the application
-   refuses the change for reasons that are equal on every member. Skip empty entries.
+   refuses the change for reasons that are equal on every member. Skip empty entries, and entries
+   at or before a snapshot that was installed since they were handed out.
 4. Answer `read_states` whose index is applied; keep the others until it is.
 5. Call `advance()`. Only step 1 must have happened; applying may still be under way, as long as
    it keeps the order. Then ask `has_ready()` again: a lone voter commits in advance().

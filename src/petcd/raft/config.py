@@ -22,7 +22,7 @@ class Config:
     async_storage_writes: storage work comes as messages (see `petcd.raft`), not by advance().
     max_size_per_msg: bytes of entries in one append; 0 means one entry each. etcd: 512 KiB.
     max_committed_size_per_ready: bytes handed out for applying and not reported back;
-        0 means as max_size_per_msg.
+        0 means as max_size_per_msg. One entry is always allowed.
     max_uncommitted_size: bytes of uncommitted proposals before more are dropped; 0: no limit.
     max_inflight_msgs: appends under way to one follower. etcd: 512.
     max_inflight_bytes: their payload bytes; 0: no limit, else at least max_size_per_msg.
@@ -33,7 +33,11 @@ class Config:
     disable_proposal_forwarding: followers drop proposals.
     disable_conf_change_validation: skip the best-effort check of proposed changes; an invalid
         change that is committed then ends the process.
-    step_down_on_removal: a leader that removed or demoted itself becomes a follower.
+    step_down_on_removal: a leader that removed or demoted itself becomes a follower at once. If
+        its last messages are lost, the others may not learn that the change is committed, and
+        then need the vote of a node whose log is longer than theirs: no leader, for ever. With
+        the option off it leads on, without taking proposals, until its application stops it,
+        which should be after a few heartbeats or a transfer.
     """
 
     def __init__(
@@ -67,7 +71,8 @@ class Config:
         self.applied = applied
         self.async_storage_writes = async_storage_writes
         self.max_size_per_msg = max_size_per_msg
-        self.max_committed_size_per_ready = max_committed_size_per_ready or max_size_per_msg
+        # Never 0: that would mean that nothing may be applied, ever.
+        self.max_committed_size_per_ready = max_committed_size_per_ready or max_size_per_msg or 1
         self.max_uncommitted_size = max_uncommitted_size or NO_LIMIT
         self.max_inflight_msgs = max_inflight_msgs
         self.max_inflight_bytes = max_inflight_bytes or NO_LIMIT

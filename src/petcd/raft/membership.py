@@ -23,7 +23,12 @@ def apply_conf_change(r: Raft, change: ConfChangeV2) -> ConfState:
 
     One that cannot be applied breaks the node: the members have diverged, or it was never
     validated. The application may reject a change for good reasons of its own, before this.
+
+    While a snapshot waits to be installed, the change is older than the snapshot, whose
+    configuration is active already: then nothing is changed.
     """
+    if r.raft_log.unstable.snapshot is not None:
+        return r.tracker.config.conf_state()
     changer = Changer(r.tracker, r.raft_log.last_index())
     try:
         if change.leaves_joint():

@@ -23,7 +23,7 @@ def request(r: Raft, from_: int, context: bytes) -> None:
     """A read with this context arrives at the leader from node `from_` (0: from ourselves)."""
     if not r.committed_in_term():
         r.pending_reads.append(ReadRequest(from_, context))
-    elif r.tracker.is_singleton:
+    elif _is_alone(r):
         _answer(r, from_, context, r.raft_log.committed)
     else:
         _confirm(r, ReadRequest(from_, context))
@@ -36,7 +36,7 @@ def release_pending(r: Raft) -> None:
     pending = r.pending_reads
     r.pending_reads = []
     for each in pending:
-        if r.tracker.is_singleton:
+        if _is_alone(r):
             _answer(r, each.from_, each.context, r.raft_log.committed)
         else:
             _confirm(r, each)
@@ -53,6 +53,12 @@ def answer_confirmed(r: Raft) -> None:
     """Answer the waiting reads that the active configuration's quorum has confirmed."""
     for each in r.read_only.take_confirmed(r.tracker.config.voters):
         _answer(r, each.from_, each.context, each.index)
+
+
+def _is_alone(r: Raft) -> bool:
+    """Are we the only voter? A leader that has removed itself is not, even if one voter is left:
+    that one may have been elected meanwhile."""
+    return r.tracker.is_singleton and r.id in r.tracker.config.voters.incoming
 
 
 def _confirm(r: Raft, read: ReadRequest) -> None:

@@ -32,7 +32,8 @@ def make_raft(config: Config) -> Raft:
     load_conf_state(r, conf)
     if not hard.is_empty():
         _load_hard_state(r, hard)
-    if config.applied > 0:
+    if config.applied > log.applied:
+        log.commit_to(config.applied)
         log.applied_to(config.applied, 0)
     r.become_follower(r.term, NONE)
     if r.logger.level <= INFO:
@@ -45,13 +46,16 @@ def make_raft(config: Config) -> Raft:
 
 
 def _load_hard_state(r: Raft, hard: HardState) -> None:
+    """Take over term, vote and commit. A commit index behind the snapshot is merely old: it need
+    not be synced, and what is in a snapshot (or applied) was committed. One beyond the log is
+    not: entries were lost that others may count on us for."""
     log = r.raft_log
-    if not log.committed <= hard.commit <= log.last_index():
+    if hard.commit > log.last_index():
         broken(
             f"{r.id:x} state.commit {hard.commit} is out of range "
             f"[{log.committed}, {log.last_index()}]"
         )
-    log.committed = hard.commit
+    log.commit_to(hard.commit)
     r.term = hard.term
     r.vote = hard.vote
 
