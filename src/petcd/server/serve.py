@@ -157,6 +157,10 @@ class Server:
             self._truncation.maybe_start,
             self._operations.maybe_compact,
         ]
+        self._assemble_timers(loop, opened)
+
+    def _assemble_timers(self, loop: asyncio.AbstractEventLoop, opened: Opened) -> None:
+        config, member, quota = self.config, opened.member, opened.quota
         self._timers = Timers(
             loop,
             self._runtime,
@@ -170,7 +174,6 @@ class Server:
             progress_interval_s(config.watch_progress_interval_s),
             self._hub.progress_tick,
         )
-
         self._metrics = Metrics(
             gauges(member, self._runtime, self._operations, quota),
             counters(member, self._runtime, self._timers),

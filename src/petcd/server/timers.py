@@ -104,9 +104,7 @@ class Timers:
             return
         now_s = self._loop.time()
         lessor = runtime.member.lessor
-        for lease_id in lessor.expired(now_s, REVOKES_MAX):
-            self.leases_expired += 1
-            self._propose(LEASE_REVOKE, LeaseRevokeRequest(ID=lease_id).encode())
+        self._revoke_expired()
         if self._checkpoint_leases:
             due = lessor.checkpoints_due(now_s, CHECKPOINTS_MAX)
             if due:
@@ -117,6 +115,15 @@ class Timers:
         if next_ns is not None and next_ns <= time.time_ns():
             self._propose(V2, Request(Method="SYNC", Time=time.time_ns()).encode())
         self._clear_alarm()
+
+    def _revoke_expired(self) -> None:
+        """Propose the end of what has expired, in bounded steps with other work between them."""
+        lessor = self._runtime.member.lessor
+        for lease_id in lessor.expired(self._loop.time(), REVOKES_MAX):
+            self.leases_expired += 1
+            self._propose(LEASE_REVOKE, LeaseRevokeRequest(ID=lease_id).encode())
+        if lessor.unfinished:
+            self._handles["revocation"] = self._loop.call_later(0, self._revoke_expired)
 
     def _clear_alarm(self) -> None:
         """A NOSPACE alarm of this member ends by itself once there is space again."""

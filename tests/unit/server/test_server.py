@@ -159,6 +159,31 @@ def test_leases_are_granted_kept_alive_listed_and_revoked(start):
     assert member.call(LEASE + b"LeaseTimeToLive", ask, lease.LeaseTimeToLiveResponse).TTL == -1
 
 
+def test_a_renewal_of_an_expired_lease_is_answered_when_its_keys_are_gone(start):
+    member = start()
+    grant = lease.LeaseGrantRequest(TTL=2, ID=77)
+    member.call(LEASE + b"LeaseGrant", grant, lease.LeaseGrantResponse)
+    put(member, b"k", b"v", lease=77)
+    lessor = member.server._opened.member.lessor
+    lessor._leases[77].expiry_s = 0.0
+    stream = member.connection.stream(LEASE + b"LeaseKeepAlive")
+    stream.send(lease.LeaseKeepAliveRequest(ID=77).encode())
+    assert lease.LeaseKeepAliveResponse.decode(stream.receive(5.0)).TTL == 0
+    assert get(member, b"k").count == 0
+
+
+def test_a_renewal_takes_back_the_checkpoint_first(start):
+    member = start()
+    grant = lease.LeaseGrantRequest(TTL=600, ID=77)
+    member.call(LEASE + b"LeaseGrant", grant, lease.LeaseGrantResponse)
+    lessor = member.server._opened.member.lessor
+    lessor._leases[77].remaining_s = 5
+    stream = member.connection.stream(LEASE + b"LeaseKeepAlive")
+    stream.send(lease.LeaseKeepAliveRequest(ID=77).encode())
+    assert lease.LeaseKeepAliveResponse.decode(stream.receive(5.0)).TTL == 600
+    assert lessor.remainder(77) == 0
+
+
 def test_a_watch_replays_history_follows_and_is_cancelled(start):
     member = start()
     put(member, b"k", b"1")

@@ -1,19 +1,20 @@
 """etcdserverpb.Lease: grant and revoke go through the log, keep-alive and queries to the leader."""
 
-from typing import Any
-
 from petcd.api.errors import status_of
 from petcd.api.host import Host
 from petcd.api.v3.header import header_message
 from petcd.api.v3.proposing import propose_body
 from petcd.lease import LeaseError, LeaseNotFound
-from petcd.member.apply import LEASE_GRANT, LEASE_REVOKE
+from petcd.member.apply import LEASE_CHECKPOINT, LEASE_GRANT, LEASE_REVOKE
 from petcd.member.errors import NoSpace
 from petcd.member.quota import LEASE_OVERHEAD_BYTES
 from petcd.transport.call import Call
 from petcd.transport.router import BIDI, UNARY, Method, Router
 from petcd.wire.codec import DecodeError
+from petcd.wire.header import ResponseHeader
 from petcd.wire.lease import (
+    LeaseCheckpoint,
+    LeaseCheckpointRequest,
     LeaseGrantRequest,
     LeaseGrantResponse,
     LeaseKeepAliveRequest,
@@ -29,6 +30,10 @@ from petcd.wire.lease import (
 
 _SERVICE = b"/etcdserverpb.Lease/"
 _POSITIVE_IDS = (1 << 63) - 1
+
+
+# A renewal under way: the stream, the lease, the header that was taken before it.
+_Renewal = tuple[Call, int, ResponseHeader]
 
 
 class LeaseService:
@@ -110,17 +115,49 @@ class LeaseService:
         call.on_message = on_message
         call.on_half_close = call.finish
 
-    def _renew(self, context: tuple[Call, int, Any], refusal: object) -> None:
-        call, lease_id, header = context
+    def _renew(self, context: _Renewal, refusal: object) -> None:
+        """Renew now, or after the log entry that the answer must wait for."""
+        call, lease_id, _ = context
         if isinstance(refusal, Exception):
             call.finish(*status_of(refusal))
             return
+        lessor = self._lessor
         try:
-            ttl_s = self._lessor.renew(lease_id, self._host.monotonic_s())
+            if lessor.expiring(lease_id, self._host.monotonic_s()):
+                # Told before its keys are gone, the client could still find them.
+                body = LeaseRevokeRequest(ID=lease_id).encode()
+                propose_body(self._host, call, LEASE_REVOKE, body, self._expired, context)
+            elif lessor.remainder(lease_id):
+                # The next leader would end the lease by the old checkpoint, before the time that
+                # is promised here.
+                checkpoints = [LeaseCheckpoint(ID=lease_id, remaining_TTL=0)]
+                body = LeaseCheckpointRequest(checkpoints=checkpoints).encode()
+                propose_body(self._host, call, LEASE_CHECKPOINT, body, self._unmarked, context)
+            else:
+                self._answer_renewal(context)
         except LeaseError as error:
             call.finish(*status_of(error))
-            return
+
+    def _answer_renewal(self, context: _Renewal) -> None:
+        call, lease_id, header = context
+        ttl_s = self._lessor.renew(lease_id, self._host.monotonic_s())
         call.send(LeaseKeepAliveResponse(header=header, ID=lease_id, TTL=ttl_s).encode())
+
+    def _expired(self, context: _Renewal, outcome: object) -> None:
+        call, lease_id, header = context
+        if isinstance(outcome, Exception) and not isinstance(outcome, LeaseNotFound):
+            call.finish(*status_of(outcome))
+        else:
+            call.send(LeaseKeepAliveResponse(header=header, ID=lease_id, TTL=0).encode())
+
+    def _unmarked(self, context: _Renewal, outcome: object) -> None:
+        call = context[0]
+        try:
+            if isinstance(outcome, Exception):
+                raise outcome
+            self._answer_renewal(context)
+        except Exception as error:  # the refusal of the checkpoint or of the renewal
+            call.finish(*status_of(error))
 
     def time_to_live(self, call: Call, body: bytes) -> None:
         """LeaseTimeToLive; an unknown lease is no error but TTL -1."""

@@ -34,9 +34,7 @@ class CallSink:
 
     def send_many(self, responses: list[bytes]) -> None:
         """Several responses, in order."""
-        send = self._call.send
-        for response in responses:
-            send(response)
+        self._call.send_many(responses)
 
 
 class WatchService:
