@@ -35,7 +35,7 @@ from petcd.transport.grpc_status import (
     status_of_http,
     status_of_reset,
 )
-from petcd.transport.h2_connection import Http2Connection
+from petcd.transport.h2_connection import Http2Connection, decode_block
 from petcd.transport.h2_stream import (
     DONE,
     OPEN,
@@ -411,7 +411,7 @@ class Http2ClientEngine(Http2Connection):
 
     def _learn(self, block: bytes) -> list[Field]:
         changes = self.decoder.changes
-        fields = self.decode(block)
+        fields = decode_block(self.decoder, block)
         if changes != self.decoder.changes or len(self.heads) >= HEAD_CACHE_ENTRIES_MAX:
             self.heads.clear()
         if changes == self.decoder.changes and len(block) <= HEAD_CACHE_BLOCK_BYTES_MAX:

@@ -288,14 +288,6 @@ class Http2Connection(Http2Output):
             self.block = None
             self.on_headers(sid, self.block_flags, bytes(block))
 
-    def decode(self, block: bytes) -> list[Field]:
-        """The fields of a block. Raises Http2Error, for a bad block spoils the table for good."""
-        try:
-            return self.decoder.decode(block)
-        except HpackError as error:
-            code = f.ENHANCE_YOUR_CALM if error.too_large else f.COMPRESSION_ERROR
-            raise Http2Error(code, str(error)) from None
-
     # -- receiving data ----------------------------------------------------------------------------
 
     def _on_data(self, sid: bytes, flags: int, payload: bytes) -> None:
@@ -447,6 +439,15 @@ class Http2Connection(Http2Output):
             sender.closing = False
         if stream.intake is not None:
             self.release(stream.intake)
+
+
+def decode_block(decoder: HpackDecoder, block: bytes) -> list[Field]:
+    """The fields of a block. Raises Http2Error, for a bad block spoils the table for good."""
+    try:
+        return decoder.decode(block)
+    except HpackError as error:
+        code = f.ENHANCE_YOUR_CALM if error.too_large else f.COMPRESSION_ERROR
+        raise Http2Error(code, str(error)) from None
 
 
 def _unpad(payload: bytes) -> bytes:

@@ -8,16 +8,11 @@
   call.reply(body) ---> HEADERS + DATA + trailers, one join     (when windows and socket allow)
 ```
 
-Header blocks that leave the HPACK table unchanged are remembered by their bytes (`heads`); a block
-that changes the table empties that memory. Blocks of Go clients, whose `grpc-timeout` differs in
-every call and enters the table, are looked up by what stays the same in them (`timed_heads`). Any
-other block is decoded and looked up by its fields (`shapes`): a request is understood only once.
-
 Invariants: every open call is in `streams` under its sid until the last frame of its answer is
 queued; a handler never runs for a request that was refused; a method's `started` is the sum of its
 `handled` and of its open calls; a call in `held` is complete and its handler has not run.
 
-It does not understand requests (`request_head`), frame messages (`h2_output`) or judge (`conduct`).
+It does not understand requests (`head_memory`), queue output (`h2_output`) or judge (`conduct`).
 """
 
 from __future__ import annotations
@@ -27,6 +22,7 @@ from typing import Any
 
 from petcd.transport import frames as f
 from petcd.transport import grpc_status as status
+from petcd.transport import patience
 from petcd.transport.call import Call
 from petcd.transport.conduct import Conduct
 from petcd.transport.deadlines import Deadlines
@@ -40,28 +36,25 @@ from petcd.transport.grpc_answers import (
     TAIL_START,
     AnswerBlocks,
 )
-from petcd.transport.grpc_status import parse_timeout
 from petcd.transport.h2_connection import Http2Connection
 from petcd.transport.h2_exchange import Http2Exchange
 from petcd.transport.h2_stream import AWAITS_UNARY, DONE, OPEN, Stream
-from petcd.transport.hpack import Field
+from petcd.transport.head_memory import HeadMemory
 from petcd.transport.http import HttpHandler, HttpRequest
 from petcd.transport.limits import (
     ANNOUNCED_TABLE_BYTES,
     CONNECTION_CREDIT_AT,
     CONNECTION_WINDOW,
     DEFAULT_WINDOW,
-    HEAD_CACHE_BLOCK_BYTES_MAX,
-    HEAD_CACHE_ENTRIES_MAX,
     HEADER_LIST_BYTES_MAX,
     HEADER_TABLE_BYTES,
     PING_IDLE_INTERVAL_S,
     UNLIMITED_STREAMS,
 )
 from petcd.transport.options import TransportLimits
-from petcd.transport.request_head import Refusal, RequestHead, understand
+from petcd.transport.patience import Patience
+from petcd.transport.request_head import Refusal, RequestHead
 from petcd.transport.router import UNARY, Router
-from petcd.transport.timed_heads import TimedHeads
 
 _KEEPALIVE = b"\0keepali"
 _DRAIN = b"\0\0drain\0"
@@ -94,23 +87,21 @@ class Http2ServerEngine(Http2Connection):
         "conduct",
         "deadlines",
         "draining",
-        "heads",
         "held",
         "http_body_bytes",
         "http_date",
         "http_handler",
         "limits",
         "max_streams",
+        "memory",
         "message_bytes_received",
         "message_bytes_sent",
         "on_deadline",
         "on_failure",
+        "patience",
         "peer",
-        "pinged_at",
         "preface",
         "router",
-        "shapes",
-        "timed_heads",
     )
 
     def __init__(
@@ -132,13 +123,11 @@ class Http2ServerEngine(Http2Connection):
         self.preface = True
         self.draining = False
         self.answers = AnswerBlocks()
-        self.heads: dict[bytes, RequestHead] = {}
-        self.timed_heads = TimedHeads(self.decoder)
-        self.shapes: dict[tuple[Field, ...], RequestHead] = {}
+        self.memory = HeadMemory(self.decoder, router, http_handler is not None)
         self.held: dict[bytes, tuple[Call, bytes]] = {}
         self.deadlines = Deadlines()
         self.conduct = Conduct()
-        self.pinged_at = -1.0
+        self.patience = Patience(limits)
         self.http_body_bytes = 0
         self.message_bytes_received = 0
         self.message_bytes_sent = 0
@@ -189,8 +178,8 @@ class Http2ServerEngine(Http2Connection):
         end = len(data)
         limit = end - 14
         streams = self.streams
-        heads = self.heads
-        timed_heads = self.timed_heads
+        memory = self.memory
+        heads = memory.heads
         unpack = f.MESSAGE_FRAME_HEADER.unpack_from
         word_max = f.WORD_MAX
         while end - pos >= 9:
@@ -220,19 +209,14 @@ class Http2ServerEngine(Http2Connection):
                         and sid[3] & 1
                     ):
                         block = data[pos + 14 if flags & 0x20 else pos + 9 : stop]
-                        head = heads.get(block) if heads else None
-                        if head is not None:
-                            self.last_sid = sid
-                            self.open(sid, head, head.timeout_s)
+                        head = heads.get(block)
+                        if head is None:
+                            head = memory.read(block)
+                            timeout_s = memory.timeout_s
                         else:
-                            head = timed_heads.find(block)
-                            if head is None:
-                                self.on_headers(sid, flags, block)
-                            else:
-                                if heads:
-                                    heads.clear()
-                                self.last_sid = sid
-                                self.open(sid, head, timed_heads.timeout_s)
+                            timeout_s = head.timeout_s
+                        self.last_sid = sid
+                        self.open(sid, head, timeout_s)
                         pos = stop
                         continue
             stop = self.frame(data, pos, end)
@@ -283,11 +267,8 @@ class Http2ServerEngine(Http2Connection):
             self._on_trailers(sid, ended, block)
             return
         self.last_sid = sid
-        head = self.heads.get(block)
-        timeout_s = None if head is None else head.timeout_s
-        if head is None:
-            head, timeout_s = self._learn(block)
-        self.open(sid, head, timeout_s)
+        head = self.memory.read(block)
+        self.open(sid, head, self.memory.timeout_s)
         stream = self.streams.get(sid)
         if ended and stream is not None:
             self._ended(stream)
@@ -298,10 +279,7 @@ class Http2ServerEngine(Http2Connection):
             stream.ended()
 
     def _on_trailers(self, sid: bytes, ended: int, block: bytes) -> None:
-        changes = self.decoder.changes
-        self.decode(block)
-        if changes != self.decoder.changes:
-            self.heads.clear()
+        self.memory.pass_over(block)
         stream = self.streams.get(sid)
         if stream is None:
             return  # answered before the client was through
@@ -311,49 +289,6 @@ class Http2ServerEngine(Http2Connection):
             self.reset(stream, f.PROTOCOL_ERROR)
         else:
             self._ended(stream)
-
-    def _learn(self, block: bytes) -> tuple[RequestHead, float | None]:
-        """Decode a block that is not remembered; returns its head and its timeout in seconds."""
-        decoder = self.decoder
-        changes = decoder.changes
-        fields = self.decode(block)
-        count = len(fields)
-        at = 0
-        timeout: bytes | None = None
-        for index, field in enumerate(fields):
-            if field[0] == b"grpc-timeout":
-                at = index
-                timeout = field[1]
-                del fields[index]
-                break
-        small = len(block) <= HEAD_CACHE_BLOCK_BYTES_MAX
-        head = self._shape(tuple(fields), small)
-        timeout_s: float | None = None
-        if timeout is not None:
-            try:
-                timeout_s = parse_timeout(timeout)
-            except ValueError:
-                fields.append((b"grpc-timeout", timeout))
-                head = understand(fields, self.router, self.http_handler is not None)
-        if changes != decoder.changes:
-            self.heads.clear()
-            if timeout_s is not None and small:
-                self.timed_heads.learn(block, at, count, changes, head)
-        elif small:
-            if len(self.heads) >= HEAD_CACHE_ENTRIES_MAX:
-                self.heads.clear()
-            self.heads[block] = head if timeout_s is None else head.with_timeout(timeout_s)
-        return head, timeout_s
-
-    def _shape(self, shape: tuple[Field, ...], keep: bool) -> RequestHead:
-        head = self.shapes.get(shape)
-        if head is None:
-            head = understand(list(shape), self.router, self.http_handler is not None)
-            if keep:
-                if len(self.shapes) >= HEAD_CACHE_ENTRIES_MAX:
-                    self.shapes.clear()
-                self.shapes[shape] = head
-        return head
 
     def open(self, sid: bytes, head: RequestHead, timeout_s: float | None) -> None:
         """A new stream whose headers are in."""
@@ -480,6 +415,27 @@ class Http2ServerEngine(Http2Connection):
         prefix = MESSAGE_PREFIX[size] if size < SMALL_BODY else b"\0" + size.to_bytes(4, "big")
         self.send_data(self.sender_of(call), prefix + body)
 
+    def send_messages(self, call: Call, bodies: list[bytes]) -> None:
+        """Several messages of an answer, in as few frames as they fit in."""
+        if not call.headers_sent:
+            call.headers_sent = True
+            self.out.append(f.frame(f.HEADERS, f.FLAG_END_HEADERS, call.sid, self.answers.head()))
+        call.method.msg_sent += len(bodies)
+        parts: list[bytes] = []
+        gathered = 0
+        sender = self.sender_of(call)
+        for body in bodies:
+            size = len(body)
+            self.message_bytes_sent += size
+            prefix = MESSAGE_PREFIX[size] if size < SMALL_BODY else b"\0" + size.to_bytes(4, "big")
+            if gathered + size + 5 > self.peer_frame_bytes and parts:
+                self.send_data(sender, b"".join(parts))
+                parts.clear()
+                gathered = 0
+            parts += (prefix, body)
+            gathered += size + 5
+        self.send_data(sender, b"".join(parts))
+
     def send_parts(self, call: Call, parts: list[bytes]) -> None:
         """One message in parts, for an answer so large that joining it would hold up the others."""
         if not call.headers_sent:
@@ -535,14 +491,14 @@ class Http2ServerEngine(Http2Connection):
         return following
 
     def tick(self, now: float) -> None:
-        """Keepalive: ping a silent client, and give up one that doesn't answer (`closed`)."""
-        if self.pinged_at >= 0:
-            if self.now > self.pinged_at:
-                self.pinged_at = -1.0
-            elif now - self.pinged_at > self.limits.keepalive_timeout_s:
-                self.connection_lost()
-        elif now - self.now > self.limits.keepalive_interval_s:
-            self.pinged_at = now
+        """Time limits: keepalive, and a preface or header block that never ends (`closed`)."""
+        unfinished = b"preface" if self.preface else b"" if self.block is None else self.block_sid
+        due = self.patience.ask(now, self.now, unfinished, self.preface)
+        if due == patience.TOO_SLOW:
+            self.fail(Http2Error(f.ENHANCE_YOUR_CALM, "request head took too long"))
+        elif due == patience.GIVE_UP:
+            self.connection_lost()
+        elif due == patience.PING:
             self._ping(_KEEPALIVE)
 
     def _ping(self, data: bytes) -> None:
