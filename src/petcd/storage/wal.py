@@ -101,7 +101,7 @@ class Wal:
         self._file = file
         self._segment_bytes = segment_bytes
         self._spare = SpareSegment(files, directory, segment_bytes)
-        self._thread = SpareThread(self._spare) if background else None
+        self._thread = SpareThread(self._spare, lambda: self.bytes_written) if background else None
         self._crc = 0
         self._offset = 0  # end of the last record in the active segment
         self._limit = 0  # 0 <= limit: end of the active segment's zeros

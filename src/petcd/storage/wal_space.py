@@ -12,6 +12,10 @@ write              growing  fallocate  zeros
 64 KiB              261 us     257 us      167 us
 =================  =======  =========  ==========
 
+Beside a backend that commits 5,000 rows every 100 ms, batches of 20 entries of 300 bytes sync in
+0.22 ms (p99 1.1-1.6 ms) with spares and in 0.29 ms (p99 3.6 ms) without; with batches of 200, where
+the log writes 30 MB/s, it makes no difference.
+
 Why a spare file and no zeroing ahead in the active one: a sync of the active segment would have to
 take the zeros along.  So a fresh log starts with a small segment, which costs next to nothing, and
 while that fills up a thread writes a spare of full size in slices, each synced, so that a sync of
@@ -26,6 +30,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
+from time import perf_counter
 from typing import Final
 
 from petcd.storage.files import File, Files
@@ -35,6 +41,10 @@ FIRST_SEGMENT_BYTES: Final = 1 << 20
 # One slice of zeros: a sync that meets it is delayed by its transfer time, about 0.2 ms on a disk
 # of 1 GB/s.
 SLICE_BYTES: Final = 256 << 10
+# After each slice the thread rests as long as it took, and as long again for each of these bytes
+# that the log writes in a second.  A quiet log has its spare within a second; under full load, when
+# zeros would take more from the disk than they give back, few spares are made.
+REST_LOG_BYTES: Final = 1_000_000
 SPARE_NAME: Final = "0.tmp"
 
 _ZEROS: Final = bytes(SLICE_BYTES)
@@ -125,12 +135,16 @@ class SpareSegment:
 
 
 class SpareThread:
-    """A thread that runs the steps of a spare when told that there is something to do."""
+    """A thread that runs the steps of a spare when told that there is something to do.
 
-    __slots__ = ("_event", "_spare", "_stop", "_thread")
+    `log_bytes` tells how much the log has written so far; it is asked from this thread.
+    """
 
-    def __init__(self, spare: SpareSegment) -> None:
+    __slots__ = ("_event", "_log_bytes", "_spare", "_stop", "_thread")
+
+    def __init__(self, spare: SpareSegment, log_bytes: Callable[[], int]) -> None:
         self._spare = spare
+        self._log_bytes = log_bytes
         self._event = threading.Event()
         self._stop = False
         self._thread: threading.Thread | None = None
@@ -154,5 +168,11 @@ class SpareThread:
         while not self._stop:
             self._event.wait()
             self._event.clear()
+            started_s, log_bytes = perf_counter(), self._log_bytes()
+            rate = 0.0
             while not self._stop and self._spare.step():
-                pass
+                took_s = perf_counter() - started_s
+                self._event.wait(took_s * (1 + rate / REST_LOG_BYTES))
+                now_s, now_bytes = perf_counter(), self._log_bytes()
+                rate = (now_bytes - log_bytes) / (now_s - started_s)
+                started_s, log_bytes = now_s, now_bytes
