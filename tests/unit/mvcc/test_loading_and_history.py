@@ -1,0 +1,123 @@
+"""What a restart brings back, and the history read from the rows."""
+
+import pytest
+
+from petcd.mvcc import history, loading
+from petcd.mvcc.revision import DELETE, PUT
+from petcd.wire.kv import DeleteRangeRequest, KeyValue, PutRequest, RequestOp, TxnRequest
+
+
+def fields(change):
+    when = (change.revision, change.sub, change.kind)
+    return (*when, change.key, change.kv, change.prev_revision)
+
+
+@pytest.fixture
+def written(store):
+    """Puts, overwrites, a delete, a new life, a transaction and leases."""
+    store.put_plain(b"a", b"1")
+    store.put(b"a", b"2", 7)
+    store.put(b"b", b"3", 8)
+    store.delete_range(DeleteRangeRequest(key=b"b"))
+    store.put_plain(b"b", b"4")
+    store.txn(
+        TxnRequest(
+            success=[RequestOp(request_put=PutRequest(key=k, lease=8)) for k in (b"c", b"d")]
+        )
+    )
+    return store
+
+
+@pytest.mark.parametrize("rows", [1, 3, 5000])
+def test_restart_brings_everything_back(written, rows, monkeypatch):
+    monkeypatch.setattr(loading, "CHUNK_ROWS", rows)
+    again = written.restarted()
+    assert again.revision == written.revision == 7
+    assert again.leases.keys == written.leases.keys == {7: {b"a"}, 8: {b"c", b"d"}}
+    ours, theirs = again._space.index, written._space.index
+    assert ours.live == theirs.live
+    assert ours.history == theirs.history
+    assert list(ours.ordered) == list(theirs.ordered)
+    assert list(ours.dead) == list(theirs.dead)
+    assert list(ours.superseded._mains) == list(theirs.superseded._mains)
+    assert list(ours.buried._keys) == list(theirs.buried._keys)
+    for revision in range(1, 8):
+        assert again.pairs(b"\0", b"\0", revision=revision) == written.pairs(
+            b"\0", b"\0", revision=revision
+        )
+
+
+def test_loading_reports_its_progress(written, monkeypatch):
+    monkeypatch.setattr(loading, "CHUNK_ROWS", 3)
+    assert list(written.load()) == [3, 6, 7]
+
+
+def test_lease_that_the_book_does_not_know_is_kept_in_the_pair_only(written):
+    written.leases.granted.discard(8)
+    for _ in written.load():
+        pass
+    assert KeyValue.decode(written.get(b"c")).lease == 8
+    written.put_plain(b"c", b"")
+    assert KeyValue.decode(written.get(b"c")).lease == 0
+
+
+def test_tombstone_whose_past_is_compacted_is_loaded(store):
+    store.put_plain(b"k", b"")
+    store.delete_range(DeleteRangeRequest(key=b"k"))
+    store.compact_fully(3)
+    again = store.restarted()
+    assert (again.get(b"k"), len(again.rows())) == (None, 1)
+    again.put_plain(b"k", b"")
+    again.compact_fully(4)
+    assert len(again.rows()) == 1
+    assert again.pairs(b"k")[0].version == 1
+
+
+@pytest.mark.parametrize("rows", [1, 2, 500])
+def test_history_repeats_what_was_told(written, rows, monkeypatch):
+    monkeypatch.setattr(history, "CHUNK_ROWS", rows)
+    told = [fields(c) for c in written.take_changes()]
+    assert [fields(c) for c in written.history(0, 8)] == told
+    assert [fields(c) for c in written.restarted().history(0, 8)] == told
+    assert [c.revision for c in written.history(3, 6)] == [3, 4, 5]
+    assert list(written.history(8, 100)) == []
+    assert list(written.history(5, 5)) == []
+
+
+def test_history_without_previous_revisions(written):
+    assert [c.prev_revision for c in written.history(0, 8, with_prev=False)] == [None] * 7
+
+
+def test_history_may_pause_while_writes_go_on(written, monkeypatch):
+    monkeypatch.setattr(history, "CHUNK_ROWS", 2)
+    changes = written.history(2, 9)
+    first = next(changes)
+    written.put_plain(b"a", b"later")
+    written.put_plain(b"a", b"too late")
+    assert [first.revision, *(c.revision for c in changes)] == [2, 3, 4, 5, 6, 7, 7, 8]
+
+
+def test_delete_is_told_with_key_and_mod_revision_only(written):
+    [change] = written.history(5, 6)
+    assert change.kind == DELETE
+    assert KeyValue.decode(change.kv) == KeyValue(key=b"b", mod_revision=5)
+    assert KeyValue.decode(written.prev_kv(change)).value == b"3"
+
+
+def test_pair_before_a_change_is_none_for_a_creation(written):
+    creations = [c for c in written.history(0, 8) if c.kind == PUT and c.revision in (2, 4, 6, 7)]
+    assert len(creations) == 5
+    assert [written.prev_kv(c) for c in creations] == [None] * 5
+
+
+def test_pair_before_a_change_is_gone_when_its_revision_is_compacted(written):
+    [overwrite] = written.history(3, 4)
+    assert KeyValue.decode(written.prev_kv(overwrite)).value == b"1"
+    written.compact_fully(2)
+    assert written.prev_kv(overwrite) is not None
+    written.compact(3)
+    assert written.prev_kv(overwrite) is None  # though its row is still there
+    assert written.kv_at(2, 0) is not None
+    for _ in written.compaction_steps():
+        pass
+    assert written.kv_at(2, 0) is None
