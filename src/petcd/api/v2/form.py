@@ -3,12 +3,11 @@
     query ---------------------------.
                                       >--- Form: the first value of a name counts, body before query
     urlencoded body (PUT, POST) -----'
-    multipart body: added later, by `add_multipart`, when etcd looks at it
+    any other body                     is not looked at
 
 A semicolon is an ordinary character: etcd 3.5.1 splits at it and so cuts values in silence.
 """
 
-from email.parser import BytesParser
 from urllib.parse import unquote_to_bytes
 
 from petcd.transport.http import HttpRequest
@@ -52,20 +51,6 @@ class Form:
                 self._fields.setdefault(unescape(name), unescape(value))
             except BadEscape as error:
                 self.error = self.error or str(error)
-
-    def add_multipart(self, content_type: bytes, body: bytes) -> None:
-        """Add the fields of a multipart/form-data body; of anything else nothing."""
-        if not content_type.lower().startswith(b"multipart/form-data"):
-            return
-        message = BytesParser().parsebytes(b"Content-Type: " + content_type + b"\r\n\r\n" + body)
-        for part in message.walk():
-            if part.is_multipart():
-                continue
-            name = part.get_param("name", header="content-disposition")
-            if isinstance(name, str) and part.get_filename() is None:
-                value = part.get_payload(decode=True)
-                if isinstance(value, bytes):
-                    self._fields.setdefault(name.encode(), value)
 
 
 def unescape(text: bytes) -> bytes:

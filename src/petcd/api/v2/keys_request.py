@@ -65,8 +65,6 @@ class KeysRequest:
         self.stream = _flag(form, b"stream")
         if self.wait and request.method != "GET":
             raise KeysError(INVALID_FIELD, '"wait" can only be used with GET requests')
-        if request.body:
-            form.add_multipart(request.header(b"content-type") or b"", request.body)
         self.prev_value = form.text(b"prevValue")
         if form.get(b"prevValue") == b"":
             raise KeysError(PREV_VALUE_REQUIRED, '"prevValue" cannot be empty')
