@@ -134,7 +134,6 @@ class V2Watchers:
         watch.deliver(None)
 
     def _deliver(self, watch: V2Watch, event: Event) -> None:
-        watch.next_revision = event.index + 1
         if not watch.stream:
             self.remove(watch)
         watch.deliver(event)
