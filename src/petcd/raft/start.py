@@ -64,8 +64,8 @@ def bootstrap(r: Raft, peers: list[Peer]) -> None:
     """Found a group: the log begins with one committed ADD_NODE per peer, in term 1.
 
     Every founder must be given the same peers in the same order. Raises `ValueError` if there are
-    none or the storage is not empty. The changes take effect at once, so that the node may
-    campaign, and come again as committed entries, so that the application sees them.
+    none or the storage is not empty. The changes take effect at once, and come again as committed
+    entries, so that the application sees them; when those are applied, the node may campaign.
     """
     if not peers:
         raise ValueError("must provide at least one peer to Bootstrap")
