@@ -39,8 +39,11 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--keys", type=int, metavar="N", help="instead of a million")
     parser.add_argument("--server", choices=SERVERS, help="only this one")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go as JSON")
+    parser.add_argument("--plain", action="store_true", help="not the compiled petcd")
     parser.add_argument("--readme", action="store_true", help="put the table into README.md")
     chosen = parser.parse_args(arguments)
+    if chosen.plain:
+        os.environ.pop("PETCD_COMPILED", None)
     chosen.names += chosen.only
     unknown = [name for name in chosen.names if name not in names]
     if unknown:

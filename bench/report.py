@@ -38,6 +38,7 @@ def machine() -> dict[str, str]:
         "processor": f"{os.cpu_count()} x {model}",
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
+        "build": "hot modules compiled" if os.environ.get("PETCD_COMPILED") else "plain Python",
         "load": f"{os.getloadavg()[0]:.1f}",
     }
 
@@ -104,7 +105,8 @@ def about(report: Report) -> str:
     disk = report.disk
     return (
         f"{report.machine['processor']}, {report.machine['system']}, "
-        f"Python {report.machine['python']}, {report.machine['when']}; "
+        f"Python {report.machine['python']}, petcd: {report.machine['build']}, "
+        f"{report.machine['when']}; "
         f"fdatasync of 300 bytes on this disk: median {disk['p50_s'] * 1e3:.2f} ms, "
         f"p99 {disk['p99_s'] * 1e3:.2f} ms; load average before: {report.machine['load']}"
     )

@@ -50,6 +50,11 @@ def real_etcd() -> Path:
     return folder
 
 
+def compiled() -> str:
+    """Where the compiled petcd is, set by ./dev when there is one of these sources; else empty."""
+    return os.environ.get("PETCD_COMPILED", "")
+
+
 def command_of(kind: str) -> list[str]:
     if kind == "petcd":
         return [sys.executable, "-m", "petcd.cli.etcd"]
@@ -91,6 +96,8 @@ class Server:
     def spawn(self) -> subprocess.Popen[bytes]:
         """Starts the process and does not wait for it to serve."""
         env = {name: value for name, value in os.environ.items() if not name.startswith("ETCD_")}
+        if self.kind == "petcd" and compiled():
+            env["PYTHONPATH"] = compiled()
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(self.command(), env=env, stdout=log, stderr=log)
         return self.process
