@@ -78,7 +78,7 @@ class Wal:
         "_segments",
         "_spare",
         "_state",
-        "_thread",
+        "_worker",
         "bytes_written",
     )
 
@@ -101,7 +101,7 @@ class Wal:
         self._file = file
         self._segment_bytes = segment_bytes
         self._spare = SpareSegment(files, directory, segment_bytes)
-        self._thread = SpareThread(self._spare, lambda: self.bytes_written) if background else None
+        self._worker = SpareThread(self._spare, lambda: self.bytes_written) if background else None
         self._crc = 0
         self._offset = 0  # end of the last record in the active segment
         self._limit = 0  # 0 <= limit: end of the active segment's zeros
@@ -307,8 +307,8 @@ class Wal:
 
     def close(self) -> None:
         """Sync what is owed, stop the thread, close the file.  Raises StorageFailed."""
-        if self._thread is not None:
-            self._thread.stop()
+        if self._worker is not None:
+            self._worker.stop()
         try:
             if not self._failed:
                 self._file.sync()
@@ -341,8 +341,8 @@ class Wal:
             return
         if not self._spare.wanted:
             self._spare.wanted = True
-            if self._thread is not None:
-                self._thread.wake()
+            if self._worker is not None:
+                self._worker.wake()
         again = limit if offset < limit else offset + _LOOK_BYTES
         self._look_at = min(again, self._segment_bytes)
 

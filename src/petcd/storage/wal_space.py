@@ -140,29 +140,29 @@ class SpareThread:
     `log_bytes` tells how much the log has written so far; it is asked from this thread.
     """
 
-    __slots__ = ("_event", "_log_bytes", "_spare", "_stop", "_thread")
+    __slots__ = ("_event", "_log_bytes", "_spare", "_stop", "_worker")
 
     def __init__(self, spare: SpareSegment, log_bytes: Callable[[], int]) -> None:
         self._spare = spare
         self._log_bytes = log_bytes
         self._event = threading.Event()
         self._stop = False
-        self._thread: threading.Thread | None = None
+        self._worker: threading.Thread | None = None
 
     def wake(self) -> None:
         """Start working; the thread itself is started by the first call."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="wal-spare", daemon=True)
-            self._thread.start()
+        if self._worker is None:
+            self._worker = threading.Thread(target=self._run, name="wal-spare", daemon=True)
+            self._worker.start()
         self._event.set()
 
     def stop(self) -> None:
         """Return when the thread has ended (at most one slice later)."""
         self._stop = True
         self._event.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        if self._worker is not None:
+            self._worker.join()
+            self._worker = None
 
     def _run(self) -> None:
         while not self._stop:
