@@ -7,8 +7,9 @@ room has a codec of its own for the two messages, and for nothing else. The form
     ConfChangeSingle   1 type, 2 node_id
     ConfChangeV2       1 transition, 2 changes (repeated), 3 context
 
-Written as etcd 3.5 writes it: numbers always, even zero; an empty context not at all; no bytes for
-the empty ConfChangeV2. Unknown fields are skipped. Anything malformed is `ConfChangeDamaged`.
+Written as etcd writes it: numbers always, even zero, but for an id of zero (which etcd itself never
+gives); an empty context not at all; no bytes for the change that raft proposes to leave a joint
+configuration. Unknown fields are skipped. Anything malformed is `ConfChangeDamaged`.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ def encode_conf_change(change: ConfChange | ConfChangeV2 | None) -> tuple[int, b
     if change is None:
         return EntryType.CONF_CHANGE_V2, b""
     if isinstance(change, ConfChange):
-        data = b"\x08" + _varint(change.id) + b"\x10" + _varint(change.type)
-        data += b"\x18" + _varint(change.node_id)
+        data = b"\x08" + _varint(change.id) if change.id else b""
+        data += b"\x10" + _varint(change.type) + b"\x18" + _varint(change.node_id)
         return EntryType.CONF_CHANGE, data + _bytes_field(b"\x22", change.context)
     parts = [b"\x08" + _varint(change.transition)]
     for single in change.changes:
