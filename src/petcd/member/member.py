@@ -31,6 +31,7 @@ from petcd.member.apply import Applier, Outcome
 from petcd.member.errors import NoLeader
 from petcd.member.meta import MetaBackend, save_applied, save_conf_state
 from petcd.raft.kinds import STATE_NAMES
+from petcd.raft.errors import ProposalDropped
 from petcd.raft.rawnode import RawNode
 from petcd.raft.ready import Ready
 from petcd.raft.storage import MemoryStorage
@@ -117,7 +118,10 @@ class Member:
         """Append requests to the log. Raises NoLeader when nobody can take them."""
         if not self.leader_id:
             raise NoLeader
-        self.node.propose_batch(payloads)
+        try:
+            self.node.propose_batch(payloads)
+        except ProposalDropped:
+            raise NoLeader from None
 
     def propose_conf_change(self, change: ConfChange) -> None:
         """Propose a change of the raft configuration."""
