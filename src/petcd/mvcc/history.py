@@ -17,8 +17,8 @@ from petcd.mvcc.revision import (
     KEY_BUCKET,
     PUT,
     Change,
-    delete_event_kv,
     main_bound,
+    mod_revision_field,
     parse_row_key,
     row_key,
 )
@@ -43,7 +43,7 @@ def _change(space: KeySpace, row: bytes, kv: bytes, with_prev: bool) -> Change:
     if with_prev and create != main:
         prev = space.index.at(key, main - 1)
     if is_tombstone:
-        return Change(main, sub, DELETE, key, delete_event_kv(key, main), prev)
+        return Change(main, sub, DELETE, key, kv + mod_revision_field(main), prev)
     return Change(main, sub, PUT, key, kv, prev)
 
 

@@ -42,6 +42,7 @@ Entry = tuple[int, int, int, int, bytes]
 
 RECORD_BYTES = 16
 _pack = Struct(">QQ").pack
+_pack_two = Struct(">QQQQ").pack
 _unpack_from = Struct(">QQ").unpack_from
 
 # From how many keys on a bulk delete rebuilds the sorted lists instead of editing them.
@@ -129,8 +130,13 @@ class KeyIndex:
         """Delete a live key, all but its place in the sorted lists (``unlist``)."""
         key = entry[4]
         del self.live[key]
-        self.supersede(entry, main)
-        self.history[key] += _pack(main, sub << 1 | 1)
+        two_records = _pack_two(entry[2], entry[3] << 1, main, sub << 1 | 1)
+        records = self.history.get(key)
+        if records is None:
+            self.history[key] = bytearray(two_records)
+        else:
+            records += two_records
+        self.superseded.push(main, key)
         self.buried.push(main, key)
 
     def unlist(self, keys: list[bytes]) -> None:

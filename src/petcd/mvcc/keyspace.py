@@ -28,7 +28,7 @@ from petcd.mvcc.revision import (
     SUB_ZERO,
     TOMBSTONE,
     Change,
-    delete_event_kv,
+    mod_revision_field,
     row_key,
     tombstone_value,
 )
@@ -91,16 +91,17 @@ class KeySpace:
         index = self.index
         put_row = self.backend.put
         changes = self.changes
+        row_start, mod_revision = main.to_bytes(8, "big") + b"_", mod_revision_field(main)
         for key in keys:
             entry: Entry = index.live[key]
             index.bury(entry, main, sub)
-            put_row(KEY_BUCKET, row_key(main, sub) + TOMBSTONE, tombstone_value(key))
+            stone = tombstone_value(key)
+            put_row(KEY_BUCKET, row_start + sub.to_bytes(8, "big") + TOMBSTONE, stone)
             if self.lease_of:
                 self._move_to_lease(key, 0)
             prev_main = entry[2]
             prev = (prev_main, entry[3]) if prev_main < main else index.at(key, main - 1)
-            kv = delete_event_kv(key, main)
-            changes.append(Change(main, sub, DELETE, key, kv, prev))
+            changes.append(Change(main, sub, DELETE, key, stone + mod_revision, prev))
             sub += 1
         index.unlist(keys)
 

@@ -80,9 +80,9 @@ def tombstone_value(key: bytes) -> bytes:
     return b"\x0a" + uvarint(len(key)) + key
 
 
-def delete_event_kv(key: bytes, main: int) -> bytes:
-    """The encoded KeyValue of a delete's event: key and mod revision."""
-    return tombstone_value(key) + b"\x18" + uvarint(main)
+def mod_revision_field(main: int) -> bytes:
+    """What a delete's event has behind a tombstone's value: the encoded mod revision."""
+    return b"\x18" + uvarint(main)
 
 
 def main_bound(main: int) -> bytes:

@@ -223,12 +223,14 @@ def _check_ranges(space: KeySpace, ops: list[RequestOp]) -> None:
 class _Run:
     """Executes one decided and checked transaction; ``sub`` counts its changes."""
 
-    __slots__ = ("main", "space", "sub")
+    __slots__ = ("_put_answer", "main", "space", "sub")
 
     def __init__(self, space: KeySpace) -> None:
         self.space = space
         self.main = space.revision + 1
         self.sub = 0
+        # The answer to a put without a previous pair, the same for all: 100 puts in a row count.
+        self._put_answer = put_response(_HEADER_REVISION + uvarint(self.main), None)
 
     def revision(self) -> int:
         """The revision visible to the next operation."""
@@ -267,7 +269,9 @@ class _Run:
                 lease = decode_kv_meta(prev)[3]
         self.space.put(key, value, lease, self.main, self.sub)
         self.sub += 1
-        return put_response(self.header(), prev if request.prev_kv else None)
+        if prev is None or not request.prev_kv:
+            return self._put_answer
+        return put_response(self.header(), prev)
 
     def range(self, request: RangeRequest) -> bytes:
         """An encoded RangeResponse."""

@@ -3,7 +3,7 @@
 import pytest
 
 from petcd.mvcc.errors import KeyNotFound, LeaseNotFound
-from petcd.mvcc.revision import DELETE, PUT, delete_event_kv, tombstone_value
+from petcd.mvcc.revision import DELETE, PUT, mod_revision_field, tombstone_value
 from petcd.wire.kv import DeleteRangeRequest, KeyValue
 
 
@@ -40,7 +40,10 @@ def test_rows_lie_under_revisions_as_in_etcd(store):
 def test_tombstones_and_delete_events_are_encoded_key_values(size):
     key = b"k" * size
     assert tombstone_value(key) == KeyValue(key=key).encode()
-    assert delete_event_kv(key, 300) == KeyValue(key=key, mod_revision=300).encode()
+    assert (
+        tombstone_value(key) + mod_revision_field(300)
+        == KeyValue(key=key, mod_revision=300).encode()
+    )
 
 
 def test_previous_pair_is_returned_only_when_asked_for(store):

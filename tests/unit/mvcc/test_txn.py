@@ -249,6 +249,9 @@ def test_changes_name_the_pair_before_the_whole_transaction(pair):
     pair.take_changes()
     run(pair, put(b"k", b"x"), put(b"new"), delete(b"\0", b"\0"))
     put_k, put_new, delete_k, delete_new = pair.take_changes()
+    run(pair, put(b"l"))
+    run(pair, put(b"l"), put(b"l"))  # refused by the static checks, but the log may hold it
+    assert [c.prev_revision for c in pair.take_changes()] == [None, (5, 0), (5, 0)]
     assert put_k.prev_revision == (3, 0)
     assert put_new.prev_revision is None
     assert delete_k.prev_revision == (3, 0)
