@@ -30,8 +30,8 @@ from petcd.cluster import ChangeRefused, MemberInfo, Membership
 from petcd.member.apply import Applier, Outcome
 from petcd.member.errors import NoLeader
 from petcd.member.meta import MetaBackend, save_applied, save_conf_state
-from petcd.raft.kinds import STATE_NAMES
 from petcd.raft.errors import ProposalDropped
+from petcd.raft.kinds import STATE_NAMES
 from petcd.raft.rawnode import RawNode
 from petcd.raft.ready import Ready
 from petcd.raft.storage import MemoryStorage
