@@ -1,10 +1,13 @@
 """What a restart brings back, and the history read from the rows."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from petcd.mvcc import history, loading
 from petcd.mvcc.revision import DELETE, PUT
 from petcd.wire.kv import DeleteRangeRequest, KeyValue, PutRequest, RequestOp, TxnRequest
+from petcd.wire.varint import uvarint
 
 
 def fields(change):
@@ -45,6 +48,30 @@ def test_restart_brings_everything_back(written, rows, monkeypatch):
         assert again.pairs(b"\0", b"\0", revision=revision) == written.pairs(
             b"\0", b"\0", revision=revision
         )
+
+
+REVISIONS = st.one_of(st.integers(1, 400), st.integers(1, 1 << 62))
+
+
+@given(
+    key=st.binary(min_size=1, max_size=200),
+    value=st.one_of(st.binary(max_size=300), st.sampled_from([b"v" * 16383, b"v" * 16384])),
+    create=REVISIONS,
+    later=st.one_of(st.just(0), REVISIONS),
+    version=st.sampled_from([1, 1, 2, 127, 128]),
+    lease=st.sampled_from([0, 0, 7, -1]),
+)
+def test_short_way_to_the_key_is_taken_only_for_created_pairs_without_lease(
+    key, value, create, later, version, lease
+):
+    mod = create + later
+    kv = KeyValue(key=key, create_revision=create, mod_revision=mod, value=value)
+    kv.version, kv.lease = version, lease
+    found = loading.created_key(kv.encode(), len(uvarint(mod)))
+    plain = create == mod and version == 1 and not lease
+    assert found in ((key, b"") if plain else (b"",))
+    if plain and len(key) < 128 and len(value) < 16384:
+        assert found == key
 
 
 def test_loading_reports_its_progress(written, monkeypatch):
