@@ -40,6 +40,10 @@ BUCKETS: Final = (
     b"v2",  # ours: what the v2 API needs to know of a revision
 )
 
+# Longest key, and none is empty: LMDB's limits.  What users choose (names of users and roles) has
+# to be held to it before it gets into the log.
+KEY_BYTES_MAX: Final = 511
+
 Row = tuple[bytes, bytes]
 
 # Rows that a scan reads at a time; between two chunks other calls may come in.
@@ -87,7 +91,7 @@ class Backend(Protocol):
         """The value, written or pending; None when there is none."""
 
     def put(self, bucket: bytes, key: bytes, value: bytes) -> None:
-        """Set a value."""
+        """Set a value; ``0 < len(key) <= KEY_BYTES_MAX``."""
 
     def delete(self, bucket: bytes, key: bytes) -> None:
         """Remove a key; one that is not there is no error."""

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from typing import Final
 
 from petcd.storage.errors import DataDirForeign, DataDirLocked, DataDirUnusable
@@ -53,6 +54,7 @@ class DataDir:
             self._lock()
             _make(os.path.join(path, "member", "snap"))
             _make(os.path.dirname(self.wal_path) or ".")
+            self._sync_names()
             _check_database(path, self.db_path)
         except OSError as error:
             self.close()
@@ -77,6 +79,13 @@ class DataDir:
             fd, self._lock_fd = self._lock_fd, -1
             os.close(fd)
 
+    def _sync_names(self) -> None:
+        """Sync the names once more: a process killed while it made them may not have."""
+        for directory in (self.path, os.path.join(self.path, "member"), self.snap_path):
+            sync_directory(directory)
+        with suppress(PermissionError):  # it need not be ours
+            sync_directory(os.path.dirname(self.path.rstrip("/")))
+
     def _lock(self) -> None:
         path = os.path.join(self.path, "member", "lock")
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
@@ -95,7 +104,7 @@ class DataDir:
 
 
 def _make(path: str) -> None:
-    """Make a directory, 0700, and those above it; its name is on the disk afterwards."""
+    """Make a directory, 0700, and those above it, and sync their names."""
     if os.path.isdir(path):
         return
     parent = os.path.dirname(path.rstrip("/")) or "."

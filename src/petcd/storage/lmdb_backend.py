@@ -58,9 +58,12 @@ _LOCK: Final = "-lock"
 class LmdbView:
     """A read transaction of its own on the last commit; see ``backend.View``."""
 
-    __slots__ = ("_databases", "_txn", "_views")
+    __slots__ = ("_databases", "_path", "_txn", "_views")
 
-    def __init__(self, txn: Any, databases: dict[bytes, Any], views: set[LmdbView]) -> None:
+    def __init__(
+        self, path: str, txn: Any, databases: dict[bytes, Any], views: set[LmdbView]
+    ) -> None:
+        self._path = path
         self._txn = txn
         self._databases = databases
         self._views = views
@@ -73,20 +76,23 @@ class LmdbView:
     def scan_chunks(
         self, bucket: bytes, start: bytes, end: bytes | None, rows: int = CHUNK_ROWS
     ) -> Iterator[list[Row]]:
-        """See ``backend.View``."""
-        cursor = self._txn.cursor(self._databases[bucket])
-        if not cursor.set_range(start):
-            return
-        stored = cursor.iternext(True, True)
-        while True:
-            chunk = list(islice(stored, rows))
-            if chunk and end is not None and chunk[-1][0] >= end:
-                yield [row for row in chunk if row[0] < end]
+        """See ``backend.View``.  Raises BackendDamaged."""
+        try:
+            cursor = self._txn.cursor(self._databases[bucket])
+            if not cursor.set_range(start):
                 return
-            if chunk:
-                yield chunk
-            if len(chunk) < rows:
-                return
+            stored = cursor.iternext(True, True)
+            while True:
+                chunk = list(islice(stored, rows))
+                if chunk and end is not None and chunk[-1][0] >= end:
+                    yield [row for row in chunk if row[0] < end]
+                    return
+                if chunk:
+                    yield chunk
+                if len(chunk) < rows:
+                    return
+        except lmdb.Error as error:
+            raise BackendDamaged(self._path, str(error)) from error
 
     def close(self) -> None:
         """End the transaction."""
@@ -160,12 +166,14 @@ class LmdbBackend(PendingWrites):
 
     def snapshot_view(self) -> LmdbView:
         """See ``Backend.snapshot_view``.  Close it soon: it keeps pages from being reused."""
-        return LmdbView(self._env.begin(), self._databases, self._views)
+        return LmdbView(self._path, self._env.begin(), self._databases, self._views)
 
     def stored_get(self, bucket: bytes, key: bytes) -> bytes | None:
         """One value as of the last commit.  Raises BackendDamaged."""
         try:
             value: bytes | None = self._read.get(key, None, self._databases[bucket])
+        except lmdb.BadValsizeError:
+            return None  # such a key cannot have been put
         except lmdb.Error as error:
             raise BackendDamaged(self._path, str(error)) from error
         return value
@@ -256,6 +264,9 @@ class LmdbBackend(PendingWrites):
             _fill_up(self._path, self._env)
             with self._env.begin(write=True) as txn:
                 self._databases = {name: self._env.open_db(name, txn=txn) for name in BUCKETS}
+            # What a killed process left in the system's cache counts as durable from now on.
+            self._env.sync(True)
+            sync_directory(os.path.dirname(self._path))
             self._renew()
         except (lmdb.Error, OSError) as error:
             self._env.close()

@@ -172,7 +172,9 @@ class Wal:
     ) -> tuple[Wal, Replay]:
         """Read the log behind `snapshot` (index, term), cut a torn tail, and be ready to append.
 
-        Raises WalNotFound, WalDamaged, WalSnapshotNotFound, StorageFailed.
+        What was read is synced before this returns: a process that was killed may have left it in
+        the system's cache only, and from now on it counts as durable.  Raises WalNotFound,
+        WalDamaged, WalSnapshotNotFound, StorageFailed.
         """
         disk: Files = OsFiles() if files is None else files
         directory = directory.rstrip("/")
@@ -188,7 +190,9 @@ class Wal:
             file = disk.open(os.path.join(directory, segments[-1].name))
             if reader.replay.torn_bytes:
                 file.truncate(reader.end)
-                file.sync()
+            file.sync()
+            disk.sync_dir(directory)
+            disk.sync_dir(os.path.dirname(directory) or ".")
         except OSError as error:
             raise _failure(directory, error) from error
         replay = reader.replay

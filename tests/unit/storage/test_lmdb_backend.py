@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import petcd.storage.lmdb_backend
+from petcd.storage.backend import KEY_BYTES_MAX
 from petcd.storage.errors import BackendBusy, BackendDamaged, CopyFailed, StorageFailed
 from petcd.storage.lmdb_backend import LmdbBackend
 
@@ -194,9 +195,11 @@ def test_pages_that_were_lost_are_an_error(path: str) -> None:
     with pytest.raises(BackendDamaged):
         for main in range(1, 10_000):
             backend.get(b"key", revision(main))
-    with pytest.raises(BackendDamaged):
-        for _ in backend.scan(b"key", b"", None):
-            pass
+    view = backend.snapshot_view()
+    for rows in (backend.scan(b"key", b"", None), view.scan(b"key", b"", None)):
+        with pytest.raises(BackendDamaged):
+            for _ in rows:
+                pass
     backend.close()
 
 
@@ -311,6 +314,15 @@ def test_slices_bound_what_is_written_between_two_sleeps(
     backend.delete(b"key", revision(1))
     backend.commit()
     assert not any(sleeps)
+
+
+def test_keys_beyond_the_limits_are_not_found(backend: LmdbBackend) -> None:
+    longest = b"k" * KEY_BYTES_MAX
+    backend.put(b"meta", longest, b"v")
+    backend.commit()
+    assert backend.get(b"meta", longest) == b"v"
+    assert backend.get(b"meta", b"") is None
+    assert backend.get(b"meta", longest + b"k") is None
 
 
 def test_nothing_is_committed_after_a_failure(backend: LmdbBackend) -> None:

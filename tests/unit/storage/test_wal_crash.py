@@ -196,6 +196,20 @@ def test_a_power_cut_while_the_log_is_repaired_does_no_harm(
         work.check(left)
 
 
+def test_what_a_killed_process_left_unsynced_is_synced_before_it_counts(
+    crash_disk: Any, power_cut: Any
+) -> None:
+    for call in range(1, calls_of(crash_disk, power_cut, 9) + 1):
+        work = cut_at(crash_disk, power_cut, 9, call)  # a kill: the system lives on
+        if Wal.exists(DIRECTORY, work.disk):
+            _, seen = Wal.open(DIRECTORY, work.start, files=work.disk, **OPTIONS)
+            for seed in range(4):
+                left = work.disk.after_power_cut(Random(seed))
+                _, found = Wal.open(DIRECTORY, work.start, files=left, **OPTIONS)
+                assert found.entries == seen.entries
+                assert found.hard_state == seen.hard_state
+
+
 @pytest.mark.parametrize("lie", ["sync", "sync_dir"])
 def test_the_check_finds_a_disk_that_does_not_sync(
     crash_disk: Any, power_cut: Any, lie: str
