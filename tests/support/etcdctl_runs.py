@@ -97,12 +97,12 @@ class Run:
     def play(self, steps: Sequence[Step]) -> list[Seen]:
         return [self.do(step) for step in steps]
 
-    def do(self, step: Step) -> Seen:
+    def do(self, step: Step, timeout_s: float = COMMAND_TIMEOUT_S) -> Seen:
         words = [self._filled(word) for word in shlex.split(step.line)]
         if step.kind == FOLLOW:
             code, out, err = self._follow(words, step)
         else:
-            code, out, err = self._once(words, step.stdin, self._env(step))
+            code, out, err = self._once(words, step.stdin, self._env(step), timeout_s)
         for varint, name in self.binary_names:
             out = out.replace(varint, f"<{name}>".encode())
         text = out.decode("utf-8", "backslashreplace")
@@ -136,14 +136,18 @@ class Run:
         return {k: v for k, v in {**env, **given}.items() if v != "(unset)"}
 
     def _once(
-        self, words: Sequence[str], stdin: str | None, env: dict[str, str]
+        self,
+        words: Sequence[str],
+        stdin: str | None,
+        env: dict[str, str],
+        timeout_s: float = COMMAND_TIMEOUT_S,
     ) -> tuple[int, bytes, bytes]:
         ended = subprocess.run(
             [*self.program, *words],
             input=(stdin or "").encode(),
             capture_output=True,
             env=env,
-            timeout=COMMAND_TIMEOUT_S,
+            timeout=timeout_s,
             check=False,
         )
         return ended.returncode, ended.stdout, ended.stderr

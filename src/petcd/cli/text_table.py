@@ -21,7 +21,7 @@ def render(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """The table's lines, each with its newline."""
     wrapped = [[wrap(cell) for cell in row] for row in rows]
     widths = [
-        max([len(title), *[len(line) for row in wrapped for line in row[column]]])
+        max([len(title), *[_width(row[column]) for row in wrapped]])
         for column, title in enumerate(header)
     ]
     rule = "+" + "".join(["-" * (width + 2) + "+" for width in widths]) + "\n"
@@ -36,6 +36,12 @@ def render(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
             )
     lines.append(rule)
     return "".join(lines)
+
+
+def _width(lines: Sequence[str]) -> int:
+    """Columns that a cell takes: text that had to be broken takes all it may."""
+    longest = max(len(line) for line in lines)
+    return max(longest, WRAP_COLUMNS) if len(lines) > 1 else longest
 
 
 def _line(cells: Sequence[str]) -> str:

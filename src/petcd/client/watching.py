@@ -164,9 +164,8 @@ class WatchSession:
 
     def failed(self, reason: str) -> list[WatchUpdate]:
         """The stream is gone for good: every watch ends."""
-        watches = [*self.by_id.values(), *self.wanted]
-        if self._asking is not None:
-            watches.append(self._asking)
+        asking = [] if self._asking is None else [self._asking]
+        watches = [*self.by_id.values(), *asking, *self.wanted]
         self.by_id.clear()
         self.wanted.clear()
         self._asking = None

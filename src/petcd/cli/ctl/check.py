@@ -46,8 +46,14 @@ SCALE_LOADS = {
 """Model -> (pairs, clients)."""
 
 _MODELS = {
-    "s": "s", "small": "s", "m": "m", "medium": "m",
-    "l": "l", "large": "l", "xl": "xl", "xLarge": "xl",
+    "s": "s",
+    "small": "s",
+    "m": "m",
+    "medium": "m",
+    "l": "l",
+    "large": "l",
+    "xl": "xl",
+    "xLarge": "xl",
 }
 CLEANUP_S = 30.0
 MEBIBYTE = 1 << 20
