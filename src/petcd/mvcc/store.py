@@ -35,6 +35,7 @@ from petcd.mvcc.compaction import Compactor, exists_any_steps
 from petcd.mvcc.errors import Compacted, FutureRevision, KeyNotFound, LeaseNotFound
 from petcd.mvcc.hashing import HashJob, HashKV, hash_steps
 from petcd.mvcc.history import prev_kv, read_history
+from petcd.mvcc.index import Entry
 from petcd.mvcc.keyspace import KeySpace
 from petcd.mvcc.loading import load_steps
 from petcd.mvcc.range import RangeResult, Steps, range_now, range_steps
@@ -137,6 +138,29 @@ class Store:
     def keys_below(self, prefix: bytes) -> list[bytes]:
         """The keys that begin with ``prefix``, which ends below byte 255, ascending."""
         return self._space.index.live_keys(prefix, prefix[:-1] + bytes((prefix[-1] + 1,)))
+
+    def first_level(self, prefix: bytes, limit: int) -> list[Entry] | None:
+        """The index entries of one level of a tree; None when there are more than ``limit``.
+
+        Those are the keys that begin with ``prefix`` (which ends with a slash) and have no other
+        slash, and of all that share the part up to the next slash the first one.
+        """
+        index = self._space.index
+        live, size = index.live, len(prefix)
+        found: list[Entry] = []
+        start, end = prefix, prefix[:-1] + b"0"
+        while start:
+            keys = index.ordered.irange(start, end, (True, False))
+            start = b""
+            for key in keys:
+                if len(found) == limit:
+                    return None
+                found.append(live[key])
+                slash = key.find(b"/", size)
+                if slash >= 0:
+                    start = key[:slash] + b"0"
+                    break
+        return found
 
     def range(self, request: RangeRequest) -> RangeResult:
         """Answer a range at once.  FutureRevision, Compacted."""

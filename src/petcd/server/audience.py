@@ -1,7 +1,8 @@
-"""Everybody who hears of changes: the watches of v3, and those of v2."""
+"""Everybody who hears of changes: the watches of v3, those of v2, and v2's kept listings."""
 
 import asyncio
 
+from petcd.api.v2.listing_cache import ListingCache
 from petcd.member.v2 import V2View
 from petcd.member.v2.watch import V2Watchers
 from petcd.mvcc.revision import Change
@@ -10,14 +11,16 @@ from petcd.server.pump import Pump
 
 
 class Audience:
-    """Hands changes to both kinds of watchers, and reads history for those of v2."""
+    """Hands changes to all of them, and reads history for the watchers of v2."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, hub: WatchHub, view: V2View) -> None:
         self._hub = hub
         self.v2 = V2Watchers(view, lambda: self._pump.start())
+        self.listings = ListingCache(view.store.revision)
         self._pump = Pump(loop, self.v2.catch_up_step)
 
     def notify(self, changes: list[Change]) -> None:
         """Changes that were just applied: whole revisions, in order."""
+        self.listings.forget(changes)
         self._hub.notify(changes)
         self.v2.notify(changes)

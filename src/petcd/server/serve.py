@@ -205,9 +205,7 @@ class Server:
             self._metrics.render,
             config.cors,
             config.host_whitelist,
-            V2Endpoints(self._runtime, self._audience.v2, time.time_ns)
-            if config.enable_v2
-            else None,
+            self._v2_endpoints() if config.enable_v2 else None,
         )
         limits = TransportLimits(
             max_concurrent_streams=config.max_concurrent_streams,
@@ -222,6 +220,10 @@ class Server:
         for bound in sockets:
             await self._listener.start_on(bound)
             self.client_addresses.append(bound.getsockname()[:2])
+
+    def _v2_endpoints(self) -> V2Endpoints:
+        audience = self._audience
+        return V2Endpoints(self._runtime, audience.v2, audience.listings, time.time_ns)
 
     async def _listen_beside(self, sockets: list[socket.socket]) -> None:
         """The peer port tells who we are; the metrics port serves health and metrics only."""

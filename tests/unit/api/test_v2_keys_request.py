@@ -87,6 +87,12 @@ def test_any_form_parses_or_has_its_error(raw):
         assert 200 < error.number < 213
 
 
+def test_a_path_that_is_too_deep_is_refused():
+    with pytest.raises(KeysError) as caught:
+        KeysRequest(HttpRequest("PUT", "/", [], b"", ""), b"/a" * 501, b"")
+    assert (caught.value.number, caught.value.status) == (209, 400)
+
+
 def test_a_plus_is_a_blank_in_forms_only():
     assert (unescape(b"a+b%2b"), unescape_path(b"a+b%2b")) == (b"a b+", b"a+b+")
     with pytest.raises(BadEscape):

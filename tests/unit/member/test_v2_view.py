@@ -3,7 +3,7 @@
 import pytest
 
 from petcd.member.apply import DELETE_RANGE, LEASE_REVOKE, PUT, TXN, V2
-from petcd.member.v2 import errors
+from petcd.member.v2 import errors, listing
 from petcd.member.v2.listing import listing_steps
 from petcd.mvcc.errors import LeaseNotFound as MvccLeaseNotFound
 from petcd.wire.kv import (
@@ -243,23 +243,29 @@ def test_a_listing_shows_one_level_or_all_sorted_and_nothing_hidden(tree):
     assert names(tree.list("/d/_i")) == ["/d/_i/j"]
 
 
-def test_a_listing_in_many_slices_is_complete_and_of_one_revision(tree):
+def names_of_late(tree) -> list[bytes]:
+    return [key for key in tree.v3_keys() if b"late" in key]
+
+
+def test_a_listing_in_many_slices_is_complete_and_of_one_revision(tree, monkeypatch):
     many = [b"/d/%04d" % number for number in range(1200)]
     deep = [b"/d/0500x/%04d" % number for number in range(700)]
     for keys in (many, deep):
         for start in range(0, len(keys), 100):
             puts = [RequestOp(request_put=PutRequest(key=k)) for k in keys[start : start + 100]]
             tree.rig.request(TXN, TxnRequest(success=puts))
-    for recursive in (False, True):
+    for recursive, entries_max in ((False, 20_000), (False, 1_000), (True, 0)):
+        monkeypatch.setattr(listing, "LEVEL_ENTRIES_MAX", entries_max)
+        late = names_of_late(tree)
         steps = listing_steps(tree.view, tree.view.node(b"/d"), recursive)
         next(steps)
-        tree.v3_put(b"/d/0000-late%d" % recursive)
-        tree.v3_put(b"/d/late%d" % recursive)
+        tree.v3_put(b"/d/0000-late%d" % entries_max)
+        tree.v3_put(b"/d/late%d" % entries_max)
+        tree.v3_put(b"/d/0001", b"changed")
         node, revision = finished(steps)
         shown = [child.path for child in node.nodes]
-        expected = {*many, b"/d/0500x"} | ({b"/d/0000-late0", b"/d/late0"} if recursive else set())
-        assert shown == sorted(expected)
-        assert revision == tree.index - 2
+        assert shown == sorted({*many, b"/d/0500x", *late})
+        assert revision == tree.index - 3
         if recursive:
             assert sum(len(child.nodes or []) for child in node.nodes) == 700
 
@@ -291,6 +297,8 @@ def test_keys_that_are_no_paths_are_not_shown(tree):
     assert names(tree.list("/", True)) == [("/a", ["/a/ok"])]
     assert names(tree.list("/")) == ["/a"]
     assert names(tree.list("/a")) == ["/a/ok"]
+    tree.v3_put(b"/a" * 501)
+    assert names(tree.list("/", True)) == [("/a", ["/a/ok"])]
     assert isinstance(tree.delete("/a", Dir=True), errors.DirectoryNotEmpty)
     tree.delete("/a", Recursive=True)
     assert tree.v3_keys() == [b"/", b"//"]

@@ -17,6 +17,7 @@ from petcd.api.v2 import keys, members, stats
 from petcd.api.v2.answers import send_not_found
 from petcd.api.v2.form import BadEscape, unescape_path
 from petcd.api.v2.keys import KeysHandler
+from petcd.api.v2.listing_cache import ListingCache
 from petcd.api.v2.members import MembersHandler
 from petcd.api.v2.stats import StatsHandler
 from petcd.member.v2 import paths
@@ -33,8 +34,15 @@ _PATH_SAFE = "/$&+,:;=@-_.~"
 class V2Endpoints:
     """Answers everything under /v2/."""
 
-    def __init__(self, host: Host, watchers: V2Watchers, clock_ns: Callable[[], int]) -> None:
-        self._keys = KeysHandler(host, watchers, clock_ns)
+    def __init__(
+        self,
+        host: Host,
+        watchers: V2Watchers,
+        listings: ListingCache,
+        clock_ns: Callable[[], int],
+    ) -> None:
+        """`watchers` and `listings` are told of all changes; `clock_ns` is the time since 1970."""
+        self._keys = KeysHandler(host, watchers, listings, clock_ns)
         self._members = MembersHandler(host)
         self._stats = StatsHandler(host, clock_ns)
 

@@ -18,6 +18,7 @@ from petcd.api.v2.errors import RAFT_INTERNAL, KeysError, keys_error
 from petcd.api.v2.form import URLENCODED, BadEscape, unescape
 from petcd.api.v2.go_json import event_json, file_json, node_json_steps
 from petcd.api.v2.keys_request import KeysRequest
+from petcd.api.v2.listing_cache import ListingCache
 from petcd.api.v2.watching import Watching
 from petcd.member.apply import V2
 from petcd.member.errors import NoSpace
@@ -35,6 +36,8 @@ PREFIX = "/v2/keys"
 _METHODS = ("HEAD", "GET", "PUT", "POST", "DELETE")
 # A target whose path needs neither decoding nor cleaning, and that has no query.
 _plain_target = re.compile(r"/v2/keys((?:/[^/.%?#][^/%?#]*)+)").fullmatch
+# Shorter paths cannot have too many parts.
+PLAIN_PATH_BYTES_MAX = 2 * paths.PARTS_MAX
 _DONE = (nodes.SET, nodes.CREATE, nodes.UPDATE, nodes.COMPARE_AND_SWAP)
 
 Context = tuple[HttpResponder, Sequence[Header], bool]
@@ -43,8 +46,15 @@ Context = tuple[HttpResponder, Sequence[Header], bool]
 class KeysHandler:
     """Answers /v2/keys. `clock_ns` is nanoseconds since 1970."""
 
-    def __init__(self, host: Host, watchers: V2Watchers, clock_ns: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        host: Host,
+        watchers: V2Watchers,
+        listings: ListingCache,
+        clock_ns: Callable[[], int],
+    ) -> None:
         self._host = host
+        self._listings = listings
         self._view = host.member.applier.v2
         self._store = host.member.store
         self._stats = self._view.stats
@@ -59,7 +69,7 @@ class KeysHandler:
     ) -> bool:
         """Answer if the request is one of the two that come most; else False."""
         match = _plain_target(request.target)
-        if match is None:
+        if match is None or len(match[1]) > PLAIN_PATH_BYTES_MAX:
             return False
         path = match[1].encode()
         if request.method == "GET":
@@ -179,12 +189,26 @@ class KeysHandler:
             return
         self._stats.gets_success += 1
         if node.is_dir:
-            steps = self._listing_json(node, asked.recursive)
-            self._host.drive(steps, self._answer_listing, (respond, more))
+            self._list(asked, node, respond, more)
             return
         event = Event(nodes.GET, node, None, self._store.revision)
         body = event_json(event, self._clock_ns())
         self._answers.send(respond, 200, event.index, more, body)
+
+    def _list(
+        self,
+        asked: KeysRequest,
+        directory: nodes.Node,
+        respond: HttpResponder,
+        more: Sequence[Header],
+    ) -> None:
+        revision = self._store.revision
+        known = self._listings.get(asked.path, asked.recursive, revision)
+        if known is not None:
+            self._answer_listing((asked, respond, more), (revision, known))
+            return
+        steps = self._listing_json(directory, asked.recursive)
+        self._host.drive(steps, self._answer_listing, (asked, respond, more))
 
     def _listing_json(self, directory: nodes.Node, recursive: bool) -> Any:
         """A generator of slices; its value is (revision, JSON)."""
@@ -192,10 +216,12 @@ class KeysHandler:
         return revision, (yield from node_json_steps(node, self._clock_ns()))
 
     def _answer_listing(self, context: Any, outcome: object) -> None:
-        respond, more = context
+        asked, respond, more = context
         if isinstance(outcome, Exception):
             self._fail(respond, outcome, more)
             return
         assert isinstance(outcome, tuple), outcome
         revision, node = outcome
+        if revision == self._store.revision:
+            self._listings.put(asked.path, asked.recursive, revision, node)
         self._answers.send(respond, 200, revision, more, b'{"action":"get","node":%b}\n' % node)

@@ -16,7 +16,7 @@ from petcd.api.v2.errors import (
     KeysError,
 )
 from petcd.api.v2.form import Form, form_of
-from petcd.member.v2.paths import LOG_PREFIX
+from petcd.member.v2.paths import LOG_PREFIX, PARTS_MAX
 from petcd.transport.http import HttpRequest
 from petcd.wire.v2request import Request
 
@@ -51,6 +51,8 @@ class KeysRequest:
     )
 
     def __init__(self, request: HttpRequest, path: bytes, query: bytes) -> None:
+        if path.count(b"/") > PARTS_MAX:
+            raise KeysError(INVALID_FIELD, f"the path has more than {PARTS_MAX} parts")
         form = form_of(request, query)
         if form.error is not None:
             raise KeysError(INVALID_FORM, form.error)

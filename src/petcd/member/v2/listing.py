@@ -21,6 +21,9 @@ from petcd.mvcc.range import RangeResult
 
 # Pairs made into nodes between two yields: 2 to 5 us each.
 SLICE_NODES = 500
+# Up to so many entries the index of a level is read in one go: about 5 ms.
+LEVEL_ENTRIES_MAX = 20_000
+_UNDERSCORE = 0x5F
 
 Listing = Generator[None, None, tuple[Node, int]]
 _by_path = attrgetter("path")
@@ -96,16 +99,20 @@ class _Tree:
 
     def _directory(self, path: bytes) -> Node | None:
         """The directory of a path, made if it is not there yet; None below a file."""
-        if path in self._directories:
-            return self._directories[path]
-        parent = self._directory(paths.parent_of(path))
-        node = None
-        if parent is not None:
-            node = Node(path, None, True, 0, 0, 0, [])
-            assert parent.nodes is not None, path
-            parent.nodes.append(node)
-        self._directories[path] = node
-        return node
+        directories = self._directories
+        missing = []
+        while path not in directories:
+            missing.append(path)
+            path = paths.parent_of(path)
+        parent = directories[path]
+        for below in reversed(missing):
+            node = None
+            if parent is not None:
+                node = Node(below, None, True, 0, 0, 0, [])
+                assert parent.nodes is not None, below
+                parent.nodes.append(node)
+            directories[below] = parent = node
+        return parent
 
     def sort(self) -> None:
         """Sort the children of every directory."""
@@ -115,44 +122,83 @@ class _Tree:
 
 
 def _level_steps(view: V2View, directory: Node) -> Listing:
-    path = directory.path or paths.ROOT
-    request = view.range_below(path)
+    """Children by the index as it stands now; their rows, which never change, in slices."""
+    store = view.store
+    prefix = paths.below(directory.path or paths.ROOT)
+    entries = store.first_level(prefix, LEVEL_ENTRIES_MAX)
+    if entries is None:
+        return (yield from _wide_level_steps(view, directory))
+    revision = store.revision
+    level = _Level(view, directory, len(prefix))
+    for count, (_, _, main, sub, key) in enumerate(entries, 1):
+        if level.needs_pair(key):
+            kv = store.kv_at(main, sub)
+            if kv is None:
+                raise Compacted(revision, store.compact_revision)
+            level.add(key, view.node_of(kv))
+        else:
+            level.add(key, None)
+        if count % SLICE_NODES == 0:
+            yield
+    level.sort()
+    return directory, revision
+
+
+def _wide_level_steps(view: V2View, directory: Node) -> Listing:
+    """The same for a level of so many keys that even the index is read in slices."""
+    request = view.range_below(directory.path or paths.ROOT)
     request.limit = SLICE_NODES
-    start = len(request.key)
-    children: list[Node] = []
-    directory.nodes = children
-    files: set[bytes] = set()
-    shown_revision = 0
+    level = _Level(view, directory, len(request.key))
     while True:
         found = view.store.range(request)
-        shown_revision = shown_revision or found.revision
-        request.revision = shown_revision
-        skipped = b""
-        last = b""
+        request.revision = request.revision or found.revision
+        skipped = last = b""
         for kv in found.kvs:
             node = view.node_of(kv)
             last = node.path + b"/" if node.is_dir else node.path
-            if skipped and last.startswith(skipped):
-                continue
-            slash = last.find(b"/", start)
-            if slash >= 0:
-                skipped = last[: slash + 1]
-                _add_directory(view, children, files, node, last[:slash], start)
-            elif len(last) > start and last[start] != 0x5F and paths.is_shown(last):
-                files.add(last)
-                children.append(node)
+            if not skipped or not last.startswith(skipped):
+                level.add(last, node)
+                slash = last.find(b"/", level.start)
+                skipped = last[: slash + 1] if slash >= 0 else b""
         if not found.more:
-            children.sort(key=_by_path)
-            return directory, shown_revision
-        request.key = skipped[:-1] + b"0" if skipped and last.startswith(skipped) else last + b"\0"
+            level.sort()
+            return directory, request.revision
+        behind = skipped and last.startswith(skipped)
+        request.key = skipped[:-1] + b"0" if behind else last + b"\0"
         yield
 
 
-def _add_directory(
-    view: V2View, children: list[Node], files: set[bytes], first: Node, path: bytes, start: int
-) -> None:
-    """Note a subdirectory; `first` is what its first key holds, perhaps its marker."""
-    if path in files or path[start : start + 1] == b"_" or not paths.is_shown(path):
-        return
-    is_marker = first.is_dir and first.path == path
-    children.append(first if is_marker else Node(path, None, True, 0, 0))
+class _Level:
+    """The children of one directory, from keys in order; `start` is where their names begin."""
+
+    __slots__ = ("_children", "_files", "_view", "start")
+
+    def __init__(self, view: V2View, directory: Node, start: int) -> None:
+        self._view = view
+        self._children: list[Node] = []
+        self._files: set[bytes] = set()
+        self.start = start
+        directory.nodes = self._children
+
+    def needs_pair(self, key: bytes) -> bool:
+        """Whether the pair of a key says more than that there is a directory."""
+        slash = key.find(b"/", self.start)
+        return slash < 0 or slash == len(key) - 1
+
+    def add(self, key: bytes, node: Node | None) -> None:
+        """The first key of a child, and the node of its pair."""
+        slash = key.find(b"/", self.start)
+        path = key if slash < 0 else key[:slash]
+        if len(path) == self.start or path[self.start] == _UNDERSCORE or not paths.is_shown(path):
+            return
+        if slash < 0:
+            assert node is not None, key
+            self._files.add(path)
+            self._children.append(node)
+        elif path not in self._files:
+            is_marker = node is not None and node.is_dir and node.path == path
+            self._children.append(node if node and is_marker else Node(path, None, True, 0, 0))
+
+    def sort(self) -> None:
+        """Put the children in the order of their names."""
+        self._children.sort(key=_by_path)

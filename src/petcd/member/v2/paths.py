@@ -13,6 +13,8 @@ neither lists nor watches it, and counts it only when it asks whether a director
 import re
 
 ROOT = b"/"
+# Deeper keys have no node: the paths of all directories above one take the square of its depth.
+PARTS_MAX = 500
 # What etcd puts before the paths of clients in its log.
 LOG_PREFIX = "/1"
 
@@ -51,8 +53,9 @@ def below(directory: bytes) -> bytes:
 
 
 def is_shown(path: bytes) -> bool:
-    """Whether a key (of a marker: without the slash behind it) is the path of a node."""
-    if _ODD_PART.search(path):
+    """Whether a key (of a marker: without the slash behind it) is the path of a node in listings
+    and watches."""
+    if _ODD_PART.search(path) or path.count(b"/") > PARTS_MAX:
         return False
     try:
         path.decode()
