@@ -50,7 +50,7 @@ def test_restart_brings_everything_back(written, rows, monkeypatch):
         )
 
 
-REVISIONS = st.one_of(st.integers(1, 400), st.integers(1, 1 << 62))
+REVISIONS = st.one_of(st.integers(1, 400), st.integers(1, 1 << 61))
 
 
 @given(
