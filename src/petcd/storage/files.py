@@ -21,6 +21,7 @@ from typing import Final, Protocol
 
 FILE_MODE: Final = 0o600
 DIRECTORY_MODE: Final = 0o700
+PAGE_BYTES: Final = 1 << 16  # at least the system's
 
 
 class File(Protocol):
@@ -34,6 +35,13 @@ class File(Protocol):
 
     def truncate(self, size: int) -> None:
         """Cut the file to `size` (not synced)."""
+
+    def reread(self, start: int, end: int) -> bytes:
+        """What the disk, not the system's cache, holds from `start` to `end`; for after ``sync``.
+
+        What an earlier sync failed to write may still be in the cache, where it looks as good as
+        the rest.  Systems that cannot tell give what they have.
+        """
 
     def close(self) -> None:
         """Give the file back; a second call does nothing."""
@@ -90,6 +98,13 @@ class OsFile:
     def truncate(self, size: int) -> None:
         """Cut to `size` bytes."""
         os.ftruncate(self._fd, size)
+
+    def reread(self, start: int, end: int) -> bytes:
+        """Drop the cached pages first (only whole ones are dropped), on Linux."""
+        if sys.platform == "linux":
+            first = start - start % PAGE_BYTES
+            os.posix_fadvise(self._fd, first, end + PAGE_BYTES - first, os.POSIX_FADV_DONTNEED)
+        return os.pread(self._fd, end - start, start)
 
     def close(self) -> None:
         """Close once."""

@@ -26,6 +26,7 @@ Source: etcd's file format, so that its tools and servers read ours and we read 
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import Final
 
@@ -172,9 +173,10 @@ class Wal:
     ) -> tuple[Wal, Replay]:
         """Read the log behind `snapshot` (index, term), cut a torn tail, and be ready to append.
 
-        What was read is synced before this returns: a process that was killed may have left it in
-        the system's cache only, and from now on it counts as durable.  Raises WalNotFound,
-        WalDamaged, WalSnapshotNotFound, StorageFailed.
+        What is read is on the disk: the last segment and the names are synced first, since a
+        process that was killed may have left them in the system's cache only; and the last batch
+        is read a second time past the cache, since after a failed sync the cache holds what the
+        disk does not.  Raises WalNotFound, WalDamaged, WalSnapshotNotFound, StorageFailed.
         """
         disk: Files = OsFiles() if files is None else files
         directory = directory.rstrip("/")
@@ -182,17 +184,18 @@ class Wal:
             segments = list_segments(disk, directory)
             if not segments:
                 raise WalNotFound(directory, "no segment")
-            reader = LogReader(disk, directory, snapshot)
-            reader.read(select_segments(segments, snapshot[0], directory))
+            chosen = select_segments(segments, snapshot[0], directory)
+            disk.sync_dir(os.path.dirname(directory) or ".")
+            disk.sync_dir(directory)
+            file = disk.open(os.path.join(directory, segments[-1].name))
+            file.sync()
+            reader = _read_from_disk(disk, directory, snapshot, chosen, file)
             for name in disk.names(directory):
                 if name.endswith(".tmp"):
                     disk.remove(os.path.join(directory, name))
-            file = disk.open(os.path.join(directory, segments[-1].name))
             if reader.replay.torn_bytes:
                 file.truncate(reader.end)
-            file.sync()
-            disk.sync_dir(directory)
-            disk.sync_dir(os.path.dirname(directory) or ".")
+                file.sync()
         except OSError as error:
             raise _failure(directory, error) from error
         replay = reader.replay
@@ -400,6 +403,18 @@ class Wal:
         failure = _failure(self._path, error)
         self._failed = failure.why
         return failure
+
+
+def _read_from_disk(
+    files: Files, directory: str, snapshot: tuple[int, int], segments: list[Segment], file: File
+) -> LogReader:
+    """Read the log until the disk agrees with what was read; `file` is the last segment."""
+    for _ in range(3):
+        reader = LogReader(files, directory, snapshot)
+        reader.read(segments)
+        if file.reread(reader.batch_start, reader.end) == reader.last_batch:
+            return reader
+    raise OSError(errno.EIO, "reads of the last segment differ", directory)
 
 
 def _failure(path: str, error: OSError) -> StorageFailed:

@@ -73,16 +73,19 @@ class LogReader:
     `start` is the (index, term) of the snapshot to start behind; None keeps no entries at all.
 
     `last_index`: of the last entry or snapshot written; `crc`: the chain at the end; `end`: offset
-    behind the last good record of the last segment; `last_size`: that segment's length.
+    behind the last good record of the last segment; `last_size`: that segment's length;
+    `last_batch`: its bytes from `batch_start` to the end, where the last batch of entries starts.
     """
 
     __slots__ = (
         "_file",
         "_has_metadata",
+        "batch_start",
         "crc",
         "directory",
         "end",
         "files",
+        "last_batch",
         "last_index",
         "last_size",
         "matched",
@@ -99,6 +102,8 @@ class LogReader:
         self.crc = 0
         self.end = 0
         self.last_size = 0
+        self.last_batch = b""
+        self.batch_start = 0
         self.last_index = 0
         self.matched = start is None
         self._file = ""
@@ -134,22 +139,27 @@ class LogReader:
         if damage:
             raise self._damaged(walk.end, damage)
         self.end, self.last_size = walk.end, len(walk.data)
+        if last:
+            self.last_batch = walk.data[self.batch_start : walk.end]
         self.replay.torn_bytes = max(0, content - walk.end)
 
     def _take(self, walk: SegmentWalk) -> bool:
         """Put the segment's records into the replay; False when its head is not complete."""
-        offset = 0
-        headed = False
+        offset = self.batch_start = 0
+        headed = closed = False
         entries, start = self.replay.entries, self.start_index
         try:
             for offset, kind, data in walk.records():
                 if kind == ENTRY:
+                    if closed:
+                        self.batch_start, closed = offset, False
                     entry_type, term, index, payload = parse_raft_entry(data)
                     if index > start:
                         self._make_place(offset, term, index)
                         entries.append(Entry(entry_type, term, index, payload))
                     self.last_index = index
                 elif kind == STATE:
+                    closed = True
                     self._take_state(data, offset)
                 elif kind == SNAPSHOT:
                     self._take_snapshot(parse_snapshot(data))

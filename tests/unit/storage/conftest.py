@@ -7,6 +7,8 @@ Every call is recorded.  ``CrashDisk.at(n)`` is the disk after the first `n` cal
 * of every sector (512 bytes) written since, any of its versions since the sync;
 * a file's length is any that it had since its sync, or torn at any byte between;
 * of the names changed since their directory was synced, any subset of the changes.
+
+A sync that fails leaves the data in the cache, clean: it is read back and never written again.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ class Inode:
         self.synced = b""
         self.sectors: dict[int, list[bytes]] = {}
         self.lengths: list[int] = []
+        self.clean_only_in_cache = False
 
     def write(self, offset: int, data: bytes) -> None:
         if len(self.data) < offset:
@@ -51,14 +54,25 @@ class Inode:
         self.lengths.append(len(self.data))
 
     def sync(self) -> None:
-        self.synced = bytes(self.data)
+        if not self.clean_only_in_cache:
+            self.synced = bytes(self.data)
+            self.sectors.clear()
+            self.lengths.clear()
+
+    def fail_sync(self) -> None:
+        self.clean_only_in_cache = True
         self.sectors.clear()
         self.lengths.clear()
+
+    def forget(self) -> None:
+        if self.clean_only_in_cache:
+            self.data = bytearray(self.synced)
+            self.clean_only_in_cache = False
 
     def after_power_cut(self, random: Random) -> Inode:
         """A new file with one of the contents that may have stayed."""
         lengths = [len(self.synced), *self.lengths]
-        mode = random.randrange(4)
+        mode = 0 if self.clean_only_in_cache else random.randrange(4)
         left = Inode()
         if mode == 0:  # nothing of it arrived
             left.data = bytearray(self.synced)
@@ -108,8 +122,16 @@ class CrashFile:
         self._disk.last_write = (self._inode, offset, bytes(data))
 
     def sync(self) -> None:
-        if self._disk.event("sync", self.path):
-            self._inode.sync()
+        try:
+            if self._disk.event("sync", self.path):
+                self._inode.sync()
+        except OSError:
+            self._inode.fail_sync()
+            raise
+
+    def reread(self, start: int, end: int) -> bytes:
+        self._inode.forget()
+        return bytes(self._inode.data[start:end])
 
     def truncate(self, size: int) -> None:
         self._disk.event("truncate", self.path)

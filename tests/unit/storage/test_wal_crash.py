@@ -245,6 +245,24 @@ def test_a_failed_call_is_reported_once_and_the_log_is_closed_for_good(
     wal.close()
 
 
+def test_what_a_failed_sync_left_in_the_cache_is_not_read_back(crash_disk: Any) -> None:
+    disk = crash_disk()
+    wal = Wal.create(DIRECTORY, b"m", files=disk, **OPTIONS)
+    wal.save(HardState(1, 1, 0), [Entry(0, 1, 1, b"synced")])
+    wal.sync()
+    wal.save(None, [Entry(0, 1, 2, b"not synced")])
+    disk.fails = {"sync": errno.EIO}
+    with pytest.raises(StorageFailed):
+        wal.sync()
+    disk.fails = {}
+    wal, replay = Wal.open(DIRECTORY, files=disk, **OPTIONS)
+    assert [entry.index for entry in replay.entries] == [1]
+    wal.save(None, [Entry(0, 1, 2, b"again")])
+    wal.sync()
+    _, replay = Wal.open(DIRECTORY, files=disk.after_power_cut(Random(1)), **OPTIONS)
+    assert [entry.data for entry in replay.entries] == [b"synced", b"again"]
+
+
 def test_a_full_disk_keeps_what_was_acknowledged(crash_disk: Any) -> None:
     disk = crash_disk()
     work = Workload(disk, 11)
