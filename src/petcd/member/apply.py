@@ -161,7 +161,10 @@ class Applier:
         if self.alarms.nospace and not is_removal(body):
             raise NoSpace
         outcome = self.v2.apply(body, self.now_s)
-        return self._charged(PUT_OVERHEAD_BYTES + len(body), outcome)
+        cost = PUT_OVERHEAD_BYTES + len(body)
+        if cost >= self._room_bytes and is_removal(body):
+            return outcome
+        return self._charged(cost, outcome)
 
     def _charged(self, cost_bytes: int, outcome: Outcome) -> Outcome:
         if cost_bytes == 0:

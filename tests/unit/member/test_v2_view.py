@@ -2,7 +2,8 @@
 
 import pytest
 
-from petcd.member.apply import DELETE_RANGE, LEASE_REVOKE, PUT, TXN, V2
+from petcd.member.apply import ALARM, DELETE_RANGE, LEASE_REVOKE, PUT, TXN, V2
+from petcd.member.errors import NoSpace
 from petcd.member.v2 import errors, listing
 from petcd.member.v2.listing import listing_steps
 from petcd.mvcc.errors import LeaseNotFound as MvccLeaseNotFound
@@ -14,6 +15,7 @@ from petcd.wire.kv import (
     TxnRequest,
 )
 from petcd.wire.lease import LeaseRevokeRequest
+from petcd.wire.maintenance import AlarmAction, AlarmRequest, AlarmType
 from petcd.wire.v2request import Request
 
 SECOND = 1_000_000_000
@@ -397,6 +399,27 @@ def test_revoking_the_lease_of_a_node_expires_it(tree):
     assert tree.view.stats.expire_count == 1
     with pytest.raises(MvccLeaseNotFound):
         tree.rig.member.store.put(b"/x", b"", lease)
+
+
+# -- space ----------------------------------------------------------------------------------
+
+
+def test_without_space_v2_only_takes_away(make_rig):
+    tree = Tree(make_rig(quota_bytes=20_000))
+    tree.put("/small", "x", Expiration=NOW + SECOND)
+    tree.put("/other", "x")
+    assert isinstance(tree.put("/big", "x" * 30_000), NoSpace)
+    assert isinstance(tree.put("/more", "x"), NoSpace)
+    assert tree.delete("/other").action == "delete"
+    tree.sync(NOW + SECOND)
+    assert tree.view.file(b"/small") is None
+    alarm = AlarmRequest(action=AlarmAction.ACTIVATE, memberID=7, alarm=AlarmType.NOSPACE)
+    tree.rig.request(ALARM, alarm)
+    index = tree.index
+    assert isinstance(tree.put("/more", "x"), NoSpace)
+    assert isinstance(tree.ask("POST", "/more", "x"), NoSpace)
+    assert tree.index == index
+    assert tree.delete("/big").action == "delete"
 
 
 # -- notes ------------------------------------------------------------------------------------

@@ -109,20 +109,28 @@ class Note:
 class Notes:
     """The bucket of notes."""
 
-    __slots__ = ("_backend", "_trimmed")
+    __slots__ = ("_any", "_backend", "_trimmed")
 
     def __init__(self, backend: NoteBackend) -> None:
         self._backend = backend
+        self._any = True
         self._trimmed = 0  # up to here notes were looked through since the start
+
+    def load(self) -> None:
+        """Look whether there are notes at all; without one, looking for them costs nothing."""
+        self._any = any(True for _ in self._backend.scan(BUCKET, b"", None, 1))
 
     def get(self, revision: int) -> Note | None:
         """The note of a revision."""
+        if not self._any:
+            return None
         data = self._backend.get(BUCKET, revision.to_bytes(8, "big"))
         return None if data is None else Note.decode(data)
 
     def put(self, revision: int, note: Note) -> None:
         """Write a note, unless it says nothing."""
         if note.says_something:
+            self._any = True
             self._backend.put(BUCKET, revision.to_bytes(8, "big"), note.encode())
 
     def scan(self) -> Iterator[tuple[int, Note]]:

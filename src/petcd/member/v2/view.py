@@ -64,6 +64,7 @@ class V2View:
     def load(self) -> None:
         """Find again which leases are v2's and when they end."""
         self.expiries.clear()
+        self.notes.load()
         for revision, note in self.notes.scan():
             kv = self.store.get(note.key) if note.expiration_ns else None
             if kv is None:
@@ -85,7 +86,11 @@ class V2View:
 
     def node_of(self, kv: bytes) -> Node:
         """The file, or with a marker the directory, of an encoded pair."""
-        key, create, modified, version, value, lease = decode_kv(kv)
+        return self._node_of(*decode_kv(kv))
+
+    def _node_of(
+        self, key: bytes, create: int, modified: int, version: int, value: bytes, lease: int
+    ) -> Node:
         note = None
         if version > 1 or lease:
             note = self.notes.get(modified)
@@ -188,22 +193,18 @@ class V2View:
     # -- set and create -----------------------------------------------------------------------
 
     def _set_file(self, path: bytes, value: bytes) -> Event:
-        """Set without options: the path that must be quick."""
+        """Set without options; over a file it must be quick."""
         store = self.store
         prev_kv = store.get(path)
-        if prev_kv is not None or path.find(b"/", 1) < 0:
-            if prev_kv is None:
-                if store.any_below(path + b"/"):
-                    raise NotAFile(paths.text_of(path), store.revision)
-            elif path.find(b"/", 1) > 0:
-                self._check_ancestors(path)
-            prev = None if prev_kv is None else self.node_of(prev_kv)
-            old_lease = 0 if prev_kv is None else decode_kv(prev_kv)[5]
-            revision = store.put_plain(path, value)
-            if old_lease:
-                self._drop_lease(old_lease)
-            return Event(nodes.SET, Node(path, value, False, revision, revision), prev, revision)
-        return self._place(nodes.SET, path, value, False, 0, 0, False)
+        if prev_kv is None:
+            return self._place(nodes.SET, path, value, False, 0, 0, False)
+        self._check_ancestors(path)
+        pair = decode_kv(prev_kv)
+        prev = self._node_of(*pair)
+        revision = store.put_plain(path, value)
+        if pair[5]:
+            self._drop_lease(pair[5])
+        return Event(nodes.SET, Node(path, value, False, revision, revision), prev, revision)
 
     def _set(self, path: bytes, request: Request) -> Event:
         value = _bytes(request.Val)
