@@ -62,11 +62,7 @@ class Batch:
 
 
 class View(Protocol):
-    """A frozen picture of the last commit, for a worker thread.
-
-    A worker that walks through much of it should sleep a little (0.1 ms) after each chunk: reading
-    lets the interpreter lock go at every row, and that starves a loop that waits for it.
-    """
+    """A frozen picture of the last commit, for a worker thread."""
 
     def scan(self, bucket: bytes, start: bytes, end: bytes | None) -> Iterator[Row]:
         """The rows with ``start <= key < end`` in order; `end` None means to the last."""

@@ -11,10 +11,12 @@ How it is used, and why
   and their pages must not be reused.  Who may open the file at all is decided by the lock of the
   data directory; so a lock file that is there when we open is a leftover, and is removed.
 * All reads go through one read transaction, renewed after each commit.
-* A commit runs in a worker thread.  py-lmdb lets the interpreter lock go for every single row,
-  which starves no one only if nobody waits for it: a loop that waits gets it back after the
-  switch interval (5 ms).  So rows are written in slices with a short sleep between, in which the
-  loop runs.
+* Commits and long reads run in a worker thread.  py-lmdb lets the interpreter lock go for every
+  single row and takes it back at once, faster than a waiting loop wakes up: that gets it after the
+  switch interval (5 ms).  So a worker works in slices with a short sleep between, in which the loop
+  runs.  10,000 rows a tenth of a second cost a busy loop 3-7 % of its turns.
+* Readahead stays on: with cold caches a walk through a million rows takes 1.4 s with it and 5-8 s
+  without.  (With warm caches it takes 0.4 s.)
 
 A new file is made under another name, synced, and renamed; so a file that is there is whole.
 Defragmentation copies the same way.  It does not do: checksums (LMDB has none; hashes of the store
@@ -26,6 +28,7 @@ Source: LMDB's documentation; measurements stand with the constants.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -58,12 +61,13 @@ _LOCK: Final = "-lock"
 class LmdbView:
     """A read transaction of its own on the last commit; see ``backend.View``."""
 
-    __slots__ = ("_databases", "_path", "_txn", "_views")
+    __slots__ = ("_databases", "_owner", "_path", "_txn", "_views")
 
     def __init__(
         self, path: str, txn: Any, databases: dict[bytes, Any], views: set[LmdbView]
     ) -> None:
         self._path = path
+        self._owner = threading.get_ident()
         self._txn = txn
         self._databases = databases
         self._views = views
@@ -76,7 +80,11 @@ class LmdbView:
     def scan_chunks(
         self, bucket: bytes, start: bytes, end: bytes | None, rows: int = CHUNK_ROWS
     ) -> Iterator[list[Row]]:
-        """See ``backend.View``.  Raises BackendDamaged."""
+        """See ``backend.View``; in a worker thread it sleeps after each chunk, so the loop runs.
+
+        Raises BackendDamaged.
+        """
+        sleep_s = 0.0 if threading.get_ident() == self._owner else _SLEEP_S
         try:
             cursor = self._txn.cursor(self._databases[bucket])
             if not cursor.set_range(start):
@@ -91,6 +99,7 @@ class LmdbView:
                     yield chunk
                 if len(chunk) < rows:
                     return
+                time.sleep(sleep_s)
         except lmdb.Error as error:
             raise BackendDamaged(self._path, str(error)) from error
 

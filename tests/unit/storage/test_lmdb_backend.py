@@ -325,6 +325,24 @@ def test_keys_beyond_the_limits_are_not_found(backend: LmdbBackend) -> None:
     assert backend.get(b"meta", longest + b"k") is None
 
 
+def test_a_view_sleeps_between_chunks_in_a_worker_only(
+    backend: LmdbBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(backend, 0, 3500)
+    sleeps: list[float] = []
+    monkeypatch.setattr(petcd.storage.lmdb_backend.time, "sleep", sleeps.append)
+    view = backend.snapshot_view()
+    assert len(list(view.scan(b"key", b"", None))) == 3500
+    assert not any(sleeps)
+    sleeps.clear()
+    thread = threading.Thread(target=lambda: list(view.scan(b"key", b"", None)))
+    thread.start()
+    thread.join()
+    assert len(sleeps) == 3
+    assert all(sleeps)
+    view.close()
+
+
 def test_nothing_is_committed_after_a_failure(backend: LmdbBackend) -> None:
     backend.put(b"meta", b"a" * 600, b"LMDB takes keys of 511 bytes at most")
     with pytest.raises(StorageFailed):
