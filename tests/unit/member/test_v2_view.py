@@ -272,6 +272,22 @@ def test_a_listing_in_many_slices_is_complete_and_of_one_revision(tree, monkeypa
             assert sum(len(child.nodes or []) for child in node.nodes) == 700
 
 
+def test_a_listing_begins_again_when_its_rows_are_compacted_on_the_way(tree):
+    for number in range(600):
+        tree.put(f"/d/{number:03}", "old")
+    steps = listing_steps(tree.view, tree.view.node(b"/d"), False)
+    next(steps)
+    for number in range(600):
+        tree.put(f"/d/{number:03}", "new")
+    store = tree.rig.member.store
+    store.compact(store.revision)
+    for _ in store.compaction_steps():
+        pass
+    node, revision = finished(steps)
+    assert {child.value for child in node.nodes} == {b"new"}
+    assert (len(node.nodes), revision) == (600, tree.index)
+
+
 # -- with v3 beside ---------------------------------------------------------------------------
 
 
@@ -358,6 +374,8 @@ def test_a_later_write_takes_the_time_to_live_away(tree):
         path = f"/k{number}"
         tree.put(path, "1", Expiration=NOW + SECOND)
         write(path)
+        # The lease of what v3 overwrote is forgotten when its time has come.
+        assert len(tree.rig.member.lessor) == (number == 3)
         tree.sync(NOW + 2 * SECOND)
         node = tree.view.file(path.encode())
         assert (node.value, node.expiration_ns) == (b"2", 0)
