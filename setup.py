@@ -27,8 +27,9 @@ COMPILED = {
     ),
     "storage": ("wal_record", "overlay", "pending", "lmdb_backend", "memory"),
     "transport": (
-        "frames", "h2_connection", "h2_server", "h2_stream", "h2_output", "call", "hpack",
-        "huffman", "grpc_answers", "request_head", "router", "deadlines", "conduct",
+        "frames", "h2_connection", "h2_server", "h2_client", "h2_exchange", "h2_stream",
+        "h2_output", "call", "hpack", "huffman", "grpc_answers", "request_head", "head_memory",
+        "timed_heads", "patience", "router", "deadlines", "conduct",
     ),
     "member": ("apply", "member"),
     "api/v3": ("kv",),
