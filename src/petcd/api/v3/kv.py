@@ -147,15 +147,11 @@ class KvService:
         """Put: the body itself becomes the log entry."""
         try:
             key, value, lease, _, ignore_value, ignore_lease = parse_put(body)
-        except DecodeError as error:
+            if not key or ignore_value or ignore_lease:
+                check_put_fields(key, value, lease, ignore_value, ignore_lease)
+        except (DecodeError, MvccError) as error:
             call.fail(*status_of(error))
             return
-        if not key or ignore_value or ignore_lease:
-            try:
-                check_put_fields(key, value, lease, ignore_value, ignore_lease)
-            except MvccError as error:
-                call.fail(*status_of(error))
-                return
         host = self._host
         if PUT_OVERHEAD_BYTES + len(key) + len(value) >= host.room_bytes:
             self._refuse_for_space(call)
