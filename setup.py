@@ -25,7 +25,10 @@ COMPILED = {
         "revision", "index", "keyspace", "store",
         "watch_events", "watch_groups", "watch_hub", "watch_ranges", "watch_stream",
     ),
-    "storage": ("wal_record", "overlay", "pending", "lmdb_backend", "memory"),
+    "storage": (
+        "wal", "wal_reader", "wal_record", "wal_segment", "wal_tail", "overlay", "pending",
+        "lmdb_backend", "memory",
+    ),
     "transport": (
         "frames", "h2_connection", "h2_server", "h2_client", "h2_exchange", "h2_stream",
         "h2_output", "call", "hpack", "huffman", "grpc_answers", "request_head", "head_memory",

@@ -189,6 +189,7 @@ def _assemble(
     store = Store(backend, lessor)
     for rows in store.load():
         progress(rows)
+    backend.release_memory()  # the pages that the walk through everything left resident
     membership = Membership(backend, cluster, local_id)
     membership.load()
     alarms = AlarmStore(backend)

@@ -38,8 +38,9 @@ PROPOSALS_MAX = 100_000
 BATCH_PROPOSALS_MAX = 1_000
 # Above this average time a sync leaves the loop for a thread.
 INLINE_SYNC_S = 0.002
-# A turn is taken at once when the last one ended longer ago than this: a client that waits for
-# each answer needs more time than that to ask again, one of many does not.
+# A turn is taken at once for so few proposals, when the last turn ended longer ago than this: a
+# client that waits for each answer needs more time than that to ask again, one of many does not.
+LONE_PROPOSALS = 2
 QUIET_S = 0.00005
 # How long a slice of background work may hold the loop between two looks at the sockets.
 SLICE_PAUSE_S = 0.0
@@ -178,7 +179,8 @@ class Runtime:
         A lone client then waits for no round of the loop. Under load turns follow each other
         closely, and what other sockets brought is gathered first, so that they share a sync.
         """
-        if self._turn_due and self._queue and perf_counter() - self._turn_ended_s > QUIET_S:
+        is_lone = self._turn_due and 0 < len(self._queue) <= LONE_PROPOSALS
+        if is_lone and perf_counter() - self._turn_ended_s > QUIET_S:
             self.turn()
 
     def tick(self) -> None:
