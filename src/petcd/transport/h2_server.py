@@ -370,7 +370,6 @@ class Http2ServerEngine(Http2Connection):
             size >= SMALL_BODY
             or size + 5 > self.fast_limit
             or size + 5 > self.send_window
-            or call.sender is not None
             or call.state != OPEN
         ):
             if call.state != DONE:

@@ -10,8 +10,8 @@ it) stays. So a block of this form
 ```
 
 is reduced to its absolute numbers, modulo 128, by one `bytes.translate`, and that key finds the
-head. Every 64 entries the memory is dropped: an index byte reaches 65 entries back, so within 64
-entries two different numbers never meet modulo 128.
+head. The table never holds more than 128 entries (4096 bytes, at least 32 each), so of the numbers
+that one key may stand for at most one is in the table; a key that refers to an older one is no hit.
 
 A hit does what decoding would have done: the value enters the table, and indices that reach beyond
 the table are no hit (the decoder then refuses them). Anything of another form is no hit either.
@@ -31,7 +31,6 @@ _LITERAL = 0x7E
 _FIRST_DYNAMIC = 0xBE
 _LAST_SHORT = 0xFE
 _UNFIT = 0xFF
-_WINDOW = 64
 _EVICTED_MAX = 2
 """Entries that one timeout (at most 12 + 9 + 32 bytes) can push out: a field behind it must not be
 one of them."""
@@ -73,7 +72,7 @@ def _new_timeout(literal: bytes) -> tuple[Field, float, int] | None:
 class TimedHeads:
     """The memory of one connection. After a hit `timeout_s` is the block's timeout."""
 
-    __slots__ = ("_at", "_decoder", "_known", "_since", "timeout_s")
+    __slots__ = ("_at", "_decoder", "_known", "timeout_s")
 
     def __init__(self, decoder: HpackDecoder) -> None:
         self._decoder = decoder
@@ -81,7 +80,6 @@ class TimedHeads:
         """Key -> head and the oldest absolute number that the block refers to."""
         self._at = 0
         """Where the timeout stands in a block; 0 while no such block has come."""
-        self._since = 0
         self.timeout_s = 0.0
 
     def find(self, block: bytes) -> RequestHead | None:
@@ -92,7 +90,7 @@ class TimedHeads:
         stop = at + 2 + (block[at + 1] & 0x7F)
         decoder = self._decoder
         changes = decoder.changes
-        if changes - self._since >= _WINDOW or stop > len(block):
+        if stop > len(block):
             return None
         rest = block[:at] if stop == len(block) else block[:at] + block[stop:]
         known = self._known.get(rest.translate(_SHIFTS[changes & 0x7F]))
@@ -123,12 +121,10 @@ class TimedHeads:
         key = rest.translate(_SHIFTS[changes & 0x7F])
         if len(rest) != fields - 1 or _UNFIT in key or self._decoder.changes != changes + 1:
             return
-        if at != self._at or changes - self._since >= _WINDOW:
+        if at != self._at or len(self._known) >= HEAD_CACHE_ENTRIES_MAX:
             self._known.clear()
-            self._since = changes
             self._at = at
-        if len(self._known) < HEAD_CACHE_ENTRIES_MAX:
-            oldest = changes + _FIRST_DYNAMIC - max(block[:at])
-            if stop < len(block):
-                oldest = min(oldest, changes + _FIRST_DYNAMIC - max(block[stop:]) - _EVICTED_MAX)
-            self._known[key] = (head, oldest)
+        oldest = changes + _FIRST_DYNAMIC - max(block[:at])
+        if stop < len(block):
+            oldest = min(oldest, changes + _FIRST_DYNAMIC - max(block[stop:]) - _EVICTED_MAX)
+        self._known[key] = (head, oldest)

@@ -382,6 +382,28 @@ def test_padding_and_priority_of_good_frames_are_dropped(service: Service) -> No
     assert service.bodies == [b"x"]
 
 
+@pytest.mark.parametrize(
+    ("frames", "bodies"),
+    [
+        ([(1, b"\0\0\0\0\1x")], [b"x"]),
+        ([(1, b"\1\0\0\0\1x")], []),  # compressed
+        ([(1, b"\0\0\0\0\2x")], []),  # truncated
+        ([(0, b"\0\0\0\0\x06"), (1, b"\0\0\0\0\1y")], [b"\0\0\0\0\1y"]),
+        ([(0, b"\0\0\0\0\1x"), (1, b"")], [b"x"]),
+        ([(0, b""), (1, b"\0\0\0\0\1x")], [b"x"]),
+    ],
+)
+def test_the_fast_path_takes_whole_messages_only(
+    service: Service, frames: list[tuple[int, bytes]], bodies: list[bytes]
+) -> None:
+    for number in (1, 3):  # the second time the header block is known
+        service.bodies.clear()
+        service.engine.receive(headers(number), service.now)
+        for flags, payload in frames:
+            service.engine.receive(f.frame(f.DATA, flags, sid(number), payload), service.now)
+        assert service.bodies == bodies
+
+
 def test_a_header_block_in_pieces_is_put_together(service: Service) -> None:
     service.engine.receive(headers(1, 0, BLOCK[:3]), service.now)
     service.engine.receive(f.frame(f.CONTINUATION, 0, sid(1), BLOCK[3:9]), service.now)

@@ -225,6 +225,13 @@ def test_a_reset_by_the_server_ends_the_call(
     assert call.details.startswith("stream terminated by RST_STREAM with error code: ")
 
 
+def test_a_server_that_ends_first_is_told_that_nothing_more_comes(server: Server) -> None:
+    call = server.client.open(b"/test.Echo/Bidi")
+    server.exchange()
+    server.answer(1, b"\0\0\0\0\1a")
+    assert _outcome(call) == (0, "", [b"a"]) and server.resets == {1: 0}
+
+
 def test_goaway_spares_what_the_server_took_and_frees_the_rest() -> None:
     server = Server()
     calls = [server.client.unary(PATH, b"%d" % n) for n in range(3)]

@@ -57,6 +57,16 @@ def test_answered_calls_leave_no_deadline_behind(service: Service) -> None:
     assert service.engine.expire(service.now) is None
 
 
+def test_a_call_is_noted_once_however_often_deadlines_are_looked_at(service: Service) -> None:
+    for _ in range(3):
+        service.unary("Later", b"x", [("grpc-timeout", "5S")])
+    heaps = []
+    for _ in range(5):
+        service.engine.expire(service.now)
+        heaps.append(len(service.engine.deadlines._heap))
+    assert heaps == [3] * 5
+
+
 def test_a_call_that_is_answered_after_it_was_noted_is_forgotten(service: Service) -> None:
     service.unary("Later", b"x", [("grpc-timeout", "5S")])
     assert service.engine.expire(service.now) is not None

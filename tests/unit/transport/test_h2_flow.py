@@ -83,6 +83,27 @@ def test_the_connections_window_is_respected(service: Service) -> None:
     assert [len(answer.data) for answer in answers] == [30_005] * 4
 
 
+def test_a_streams_window_is_respected_by_many_small_messages(service: Service) -> None:
+    service.client.increment_flow_control_window(1_000_000)
+    service.auto_window = False
+    sid = service.open("Server")
+    service.exchange()
+    for _ in range(20):
+        service.calls[0].send(b"x" * 9995)
+    service.exchange()
+    assert len(service.answers[sid].data) == STREAM_WINDOW
+    assert service.calls[0].queued_bytes == 200_000 - STREAM_WINDOW
+
+
+def test_the_connections_window_is_respected_by_many_small_answers(service: Service) -> None:
+    service.auto_window = False
+    answers = [service.unary("Unary", b"x" * 95) for _ in range(1000)]
+    assert sum(len(answer.data) for answer in answers) == STREAM_WINDOW
+    service.client.increment_flow_control_window(1_000_000)
+    service.exchange()
+    assert all(answer.messages == [b"x" * 95] for answer in answers)
+
+
 def test_streams_take_turns_when_the_connection_is_narrow(service: Service) -> None:
     service.auto_window = False
     sids = [service.open("Server") for _ in range(4)]
@@ -133,8 +154,8 @@ def test_a_sender_that_never_looks_fills_its_queue_and_not_the_output(service: S
     service.open("Server")
     service.exchange()
     call = service.calls[0]
-    for _ in range(100):
-        call.send(b"x" * 100_000)
+    for _ in range(1000):
+        call.send(b"x" * 10_000)
     assert call.queued_bytes > 9_000_000
     first = service.engine.take_output()
     assert len(first) <= 2 * OUTPUT_CHUNK_BYTES + 100_000

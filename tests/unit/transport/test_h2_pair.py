@@ -44,6 +44,7 @@ def test_long_messages_pass_both_ways_at_once(pair: Pair) -> None:
 
 
 def test_a_graceful_stop_lets_calls_in_flight_finish(pair: Pair) -> None:
+    pair.client.unary(UNARY, b"warm up")
     call = pair.client.unary(LATER, b"x")
     pair.exchange()
     pair.server.drain()

@@ -246,6 +246,7 @@ BAD_CHUNKS = {
     "a body above the limit": (b"186a1\r\n", 413),
     "chunks above the limit": ((b"8000\r\n" + b"x" * 0x8000 + b"\r\n") * 4, 413),
     "an extension without end": (b"5;" + b"x" * 5000, 400),
+    "a bare CR in an extension": (b"5;a\rb\r\nhello\r\n", 400),
     "trailers without end": (b"0\r\n" + (b"A: " + b"x" * 1000 + b"\r\n") * 20, 431),
 }
 

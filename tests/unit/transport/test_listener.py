@@ -258,6 +258,19 @@ def test_long_answers_stop_at_a_full_socket_and_go_on_later(shop: Shop) -> None:
     assert [len(m) for m in call.messages] == [5_000_000]
 
 
+def test_nothing_is_written_to_a_full_socket(shop: Shop) -> None:
+    protocol = shop.connect()
+    protocol.data_received(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+    respond = shop.http[0][1]
+    protocol.pause_writing()
+    respond.start(200, [])
+    respond.write(b"x" * 1000)
+    shop.loop.run_soon()
+    assert protocol.transport.writes == [] and respond.queued_bytes > 1000
+    protocol.resume_writing()
+    assert len(protocol.transport.writes) == 1
+
+
 def test_a_connection_error_is_written_and_the_socket_closed_after_a_while(shop: Shop) -> None:
     protocol, _client = shop.client()
     protocol.data_received(b"\0\0\1\0\0\0\0\0\7x")

@@ -139,6 +139,13 @@ def test_what_is_not_quite_the_known_form_is_left_to_the_decoder(change: object)
     assert reader.timed.find(shifted) is not None
 
 
+def test_an_entry_that_has_gone_is_no_hit() -> None:
+    reader, block = _known()
+    shifted = bytes(b + 1 if 0xBE <= b < 0xFE else b for b in block[:7]) + block[7:]
+    del reader.decoder.table[: len(reader.decoder.table) - 9]  # the oldest that it needs goes
+    assert reader.timed.find(shifted) is None
+
+
 def test_a_name_that_is_not_the_newest_entry_is_left_to_the_decoder() -> None:
     reader, block = _known()
     reader.decoder.insert((b"token", b"abc"))
