@@ -11,10 +11,12 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from io import BytesIO
+from typing import BinaryIO
 
 from petcd.cli.commands import Command, Entry, Found, Group, UnknownCommand, find
 from petcd.cli.ctl.console import Console
-from petcd.cli.ctl.exits import ERROR, SUCCESS, CommandError, Ended
+from petcd.cli.ctl.exits import ERROR, IO_ERROR, SUCCESS, CommandError, Ended
 from petcd.cli.flags import HELP, FlagError, FlagSet
 
 COMMAND_SETS = {"": "petcd.cli.ctl.v3", "3": "petcd.cli.ctl.v3"}
@@ -24,13 +26,25 @@ COMMAND_SETS = {"": "petcd.cli.ctl.v3", "3": "petcd.cli.ctl.v3"}
 def main() -> int:
     """The program.  Returns the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    console = Console(sys.stdin.buffer, sys.stdout.buffer, sys.stderr.buffer)
+    console = Console(*_streams())
     try:
         code = run(sys.argv[1:], os.environ, console)
         console.flush()
     except BrokenPipeError:
         _die_of_broken_pipe()
+    except OSError as error:
+        os.write(2, f"Error: {error.strerror or error}\n".encode())
+        os._exit(IO_ERROR)  # what could not be written would fail again at the end
     return code
+
+
+def _streams() -> tuple[BinaryIO, BinaryIO, BinaryIO]:
+    """stdin, stdout, stderr as bytes; a stream that was closed is empty, or swallows."""
+    return (
+        sys.stdin.buffer if sys.stdin is not None else BytesIO(),
+        sys.stdout.buffer if sys.stdout is not None else BytesIO(),
+        sys.stderr.buffer if sys.stderr is not None else BytesIO(),
+    )
 
 
 def run(words: Sequence[str], env: Mapping[str, str], console: Console) -> int:

@@ -18,7 +18,6 @@ Does not: balance load, learn further endpoints from the cluster.  Source: etcd'
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Sequence
 
@@ -135,7 +134,7 @@ class Channel:
             return until is not None and self.clock() < until and not _is_local(error)
         if self.credentials is not None and error.message in _STALE_TOKEN:
             self.log_in(until)
-            return True
+            return bool(self.credentials.token)
         if error.message == e.NOT_SUPPORTED_FOR_LEARNER and len(self.endpoints) > 1:
             self.next_endpoint()
             return True
@@ -147,7 +146,9 @@ class Channel:
     def _back_off(self, attempt: int, until: float | None) -> None:
         if not attempt or attempt % (len(self.endpoints) // 2 + 1):
             return
-        pause = BACKOFF_S * (1 + BACKOFF_JITTER * random.uniform(-1, 1))
+        from random import uniform  # rarely needed, and slow to import
+
+        pause = BACKOFF_S * (1 + BACKOFF_JITTER * uniform(-1, 1))
         if until is not None and self.clock() + pause >= until:
             time.sleep(max(until - self.clock(), 0.0))
             raise e.DeadlineExceeded(e.CONTEXT_DEADLINE, local=True)
@@ -234,9 +235,9 @@ class Channel:
         try:
             answer = self._attempt(methods.AUTHENTICATE, request.encode(), until, ())
         except e.ClientError as error:
+            self._log_failure(0, error)
             if error.message != e.AUTH_NOT_ENABLED:
                 raise
-            self._log_failure(0, error)
             return
         credentials.token = AuthenticateResponse.decode(answer).token.encode()
 

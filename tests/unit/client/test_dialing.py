@@ -82,3 +82,13 @@ def test_time_up_is_told_from_failure() -> None:
     with pytest.raises(DialTimeout) as caught:
         connect("127.0.0.1:1", "127.0.0.1:1", until=0.5, step=0.1)
     assert "refused" in str(caught.value) or str(caught.value) == ""
+
+
+def test_of_several_addresses_the_first_failure_is_told(monkeypatch) -> None:
+    def two(host, port, **wanted):
+        family, kind = socket.AF_INET, socket.SOCK_STREAM
+        return [(family, kind, 6, "", (name, 1)) for name in ("127.0.0.2", "127.0.0.1")]
+
+    monkeypatch.setattr(socket, "getaddrinfo", two)
+    with pytest.raises(DialError, match=r"127\.0\.0\.2:1"):
+        connect("some.name:1")

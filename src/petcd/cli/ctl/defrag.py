@@ -20,7 +20,7 @@ FLAGS = (
 def run(session: Session) -> None:
     if session.flags.string("data-dir"):
         raise CommandError(BAD_FEATURE, "--data-dir is not supported yet")
-    session.prepare()
+    session.log_in()
     failed = False
     for endpoint in endpoints_of(session):
         try:

@@ -103,7 +103,7 @@ def _alarms(session: Session, channel: Channel) -> str:
 
 
 def run_status(session: Session) -> None:
-    session.prepare()
+    session.log_in()
     found: list[tuple[str, StatusResponse]] = []
     failed = False
     for endpoint in endpoints_of(session):
@@ -124,7 +124,7 @@ def run_status(session: Session) -> None:
 
 
 def run_hashkv(session: Session) -> None:
-    session.prepare()
+    session.log_in()
     found: list[tuple[str, HashKVResponse]] = []
     last: ClientError | None = None
     request = HashKVRequest(revision=session.flags.integer("rev"))

@@ -85,10 +85,10 @@ class Session:
         if not password:
             user, colon, password = user.partition(":")
             if not colon:
-                from getpass import getpass
+                from petcd.cli.ctl.password import ask_password
 
-                password = getpass("Password: ")
-        return Credentials(user, password)
+                password = ask_password(self.console)
+        return Credentials(user, password) if password else None
 
     # -- what commands use -------------------------------------------------------------------------
 
@@ -120,6 +120,10 @@ class Session:
             except ClientError as error:
                 raise CommandError(BAD_CONNECTION, str(error)) from None
         return self._channel
+
+    def log_in(self) -> None:
+        """Check the credentials, if any, before asking single endpoints.  Raises CommandError."""
+        assert self.channel is not None
 
     def open_channel(self, endpoints: Sequence[str], logger: str = "etcd-client") -> Channel:
         """A channel of its own to some endpoints.  Raises CommandError, ClientError."""
