@@ -28,6 +28,7 @@ from petcd.raft.types import HardState, Snapshot, SnapshotMetadata
 from petcd.server.config import ConfigError, ServerConfig
 from petcd.server.log import Logger
 from petcd.storage.datadir import DataDir
+from petcd.storage.files import OsFiles, UnsyncedFiles
 from petcd.storage.lmdb_backend import LmdbBackend
 from petcd.storage.wal import Wal
 from petcd.storage.wal_reader import valid_snapshots
@@ -120,7 +121,8 @@ def _found(
     members = founding_members(config)
     cluster = cluster_id(member.id for member in members)
     local = next(member.id for member in members if member.name == config.name)
-    wal = Wal.create(wal_dir, Metadata(NodeID=local, ClusterID=cluster).encode())
+    metadata = Metadata(NodeID=local, ClusterID=cluster).encode()
+    wal = Wal.create(wal_dir, metadata, files=_files(config))
     backend = LmdbBackend(data_dir.db_path)
     storage = MemoryStorage()
     member, quota = _assemble(config, backend, storage, local, cluster, progress)
@@ -138,7 +140,7 @@ def _restart(
     backend = LmdbBackend(data_dir.db_path)
     applied_index, _ = load_applied(backend)
     start = _log_start(backend, wal_dir, applied_index)
-    wal, replay = Wal.open(wal_dir, start)
+    wal, replay = Wal.open(wal_dir, start, files=_files(config))
     if replay.torn_bytes:
         log.warn("cut a torn tail off the log", bytes=replay.torn_bytes, directory=wal_dir)
     metadata = Metadata.decode(replay.metadata)
@@ -163,6 +165,10 @@ def _restart(
         # The process died between making the log and writing its first entries.
         _bootstrap(member, founding_members(config))
     return Opened(member, wal, backend, data_dir, quota, start[0], is_new)
+
+
+def _files(config: ServerConfig) -> OsFiles:
+    return UnsyncedFiles() if config.unsafe_no_fsync else OsFiles()
 
 
 def _log_start(backend: LmdbBackend, wal_dir: str, applied_index: int) -> tuple[int, int]:

@@ -37,7 +37,7 @@ PROPOSALS_MAX = 100_000
 # A proposal batch is cut here, so that one turn of the loop stays short.
 BATCH_PROPOSALS_MAX = 1_000
 # Above this average time a sync leaves the loop for a thread.
-INLINE_SYNC_S = 0.002
+INLINE_SYNC_S = 0.005
 # A turn is taken at once for so few proposals, when the last turn ended longer ago than this: a
 # client that waits for each answer needs more time than that to ask again, one of many does not.
 LONE_PROPOSALS = 2

@@ -12,6 +12,7 @@ The only place where everything is put together. Start and stop in order:
 import asyncio
 import gc
 import socket
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -52,6 +53,9 @@ GRPC_OVERHEAD_BYTES = 512 * 1024
 # What a request leaves behind is freed by reference counts; the collector is for the rare cycle.
 # Its default of 700 young objects would run it every few requests of a batch.
 GC_THRESHOLDS = (50_000, 20, 50)
+# How long one thread may keep another waiting for the interpreter. Python's default of 5 ms is many
+# times what a sync takes whose end the loop waits for.
+SWITCH_INTERVAL_S = 0.0005
 # How long calls in flight may take to end when the member stops.
 STOP_GRACE_S = 1.0
 
@@ -80,6 +84,7 @@ class Server:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         log.info("starting an etcd server", **describe(opened, config))
         self._assemble(loop, opened)
         published = loop.create_future()

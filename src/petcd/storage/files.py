@@ -166,6 +166,33 @@ class OsFiles:
         sync_directory(path)
 
 
+class UnsyncedFile(OsFile):
+    """A file whose sync does nothing: for tests of others, where a power cut does not matter."""
+
+    __slots__ = ()
+
+    def sync(self) -> None:
+        """Leave it to the system."""
+
+
+class UnsyncedFiles(OsFiles):
+    """The real disk for `--unsafe-no-fsync`: a killed process loses nothing, a power cut may."""
+
+    __slots__ = ()
+
+    def create(self, path: str) -> OsFile:
+        """See OsFiles."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        return UnsyncedFile(path, os.open(path, flags, FILE_MODE))
+
+    def open(self, path: str) -> OsFile:
+        """See OsFiles."""
+        return UnsyncedFile(path, os.open(path, os.O_RDWR | os.O_CLOEXEC))
+
+    def sync_dir(self, path: str) -> None:
+        """Leave it to the system."""
+
+
 def sync_directory(path: str) -> None:
     """fsync a directory, so that the names in it are on the disk; raises OSError."""
     fd = os.open(path or ".", os.O_RDONLY | os.O_CLOEXEC)

@@ -255,6 +255,13 @@ def test_after_a_restart_everything_is_where_it_was(start):
     assert put(again, b"x").header.revision == 302
 
 
+def test_without_fsync_a_clean_restart_still_has_everything(start):
+    member = start(unsafe_no_fsync=True)
+    put(member, b"k", b"v")
+    member.stop()
+    assert get(start(unsafe_no_fsync=True), b"k").kvs[0].value == b"v"
+
+
 def test_the_log_is_cut_and_a_restart_starts_behind_the_cut(start):
     member = start(snapshot_count=50, snapshot_catchup_entries=10, max_wals=1)
     for number in range(400):
