@@ -67,7 +67,6 @@ def _load_rows(space: KeySpace, rows: list[tuple[bytes, bytes]]) -> None:
             key, create, _, version, lease = decode_kv_key_meta(kv)
             if len(row) > ROW_BYTES:
                 index.load_tombstone(key, main, sub)
-                lease = 0
             else:
                 index.load_put(key, main, sub, create, version)
         if lease:
@@ -108,6 +107,6 @@ def created_key(kv: bytes, varint_bytes: int) -> bytes:
         if length > 127:
             length = length & 127 | kv[end] << 7
             end += 1
-        if end + length != size or length > 16383:
+        if end + length != size:
             return b""
     return kv[2 : create - 1]

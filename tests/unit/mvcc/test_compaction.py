@@ -4,7 +4,7 @@ import pytest
 
 from petcd.mvcc import compaction
 from petcd.mvcc.errors import Compacted, FutureRevision
-from petcd.wire.kv import DeleteRangeRequest
+from petcd.wire.kv import DeleteRangeRequest, PutRequest, RequestOp, TxnRequest
 
 
 def revisions(store):
@@ -163,7 +163,24 @@ def test_newer_compaction_moves_the_goal_of_a_running_one(lives):
     for _ in lives.compaction_steps():
         pass
     assert lives.finished_compact_revision == 9
+    assert [found.revision for found in lives.compaction_hashes] == [3]
     assert revisions(lives) == [8, 9]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.usefixtures("tiny_slices")
+def test_tombstone_with_a_successor_in_its_own_revision_goes_with_it(store, restarts):
+    store.put_plain(b"k", b"")
+    ops = [
+        RequestOp(request_delete_range=DeleteRangeRequest(key=b"a", range_end=b"\0")),
+        RequestOp(request_put=PutRequest(key=b"k")),
+    ]
+    store.txn(TxnRequest(success=ops))
+    if restarts:
+        store = store.restarted()
+    store.compact_fully(3)
+    assert revisions(store) == [3]
+    assert store.get(b"k") is not None
 
 
 @pytest.mark.usefixtures("tiny_slices")

@@ -74,6 +74,18 @@ def test_short_way_to_the_key_is_taken_only_for_created_pairs_without_lease(
         assert found == key
 
 
+def test_long_key_that_looks_like_a_created_pair_inside_takes_the_long_way():
+    inside = b"\x05\x18\x05\x20\x01\x2a"
+    start = (300 & 127 | 128) + 3 - 3  # where the short way looks, counted within the key
+    value = b"v" * 50
+    tail = KeyValue(key=b"", create_revision=5, mod_revision=5, version=1, value=value).encode()
+    rest = 300 - start - len(inside) - 2 + len(tail)
+    length = bytes((rest & 127 | 128, rest >> 7))
+    key = (b"k" * start + inside + length).ljust(300, b"k")
+    kv = KeyValue(key=key, create_revision=5, mod_revision=5, version=1, value=value).encode()
+    assert loading.created_key(kv, 1) == b""
+
+
 def test_loading_reports_its_progress(written, monkeypatch):
     monkeypatch.setattr(loading, "CHUNK_ROWS", 3)
     assert list(written.load()) == [3, 6, 7]

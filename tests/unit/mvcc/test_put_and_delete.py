@@ -128,6 +128,15 @@ def test_delete_of_many_keys_at_once_keeps_the_order_lists_right(store):
     assert [kv.key for kv in store.pairs(b"\0", b"\0", revision=1001)] == keys
 
 
+def test_delete_of_many_scattered_keys_leaves_those_between(store):
+    keys = [b"%04d" % i for i in range(300)]
+    for key in keys:
+        store.put_plain(key, b"")
+    store.delete_keys(keys[::2])
+    assert [kv.key for kv in store.pairs(b"\0", b"\0")] == keys[1::2]
+    assert [kv.key for kv in store.pairs(b"\0", b"\0", revision=301)] == keys
+
+
 def test_delete_keys_skips_missing_ones_and_sorts(store):
     store.put_plain(b"b", b"")
     store.put_plain(b"a", b"")

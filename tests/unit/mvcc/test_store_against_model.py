@@ -27,7 +27,7 @@ from petcd.wire.kv import (
     TxnRequest,
 )
 
-KEYS = [b"a", b"b", b"ba", b"c", b"ca", b"cb", b"d", b"e", b"\xff"]
+KEYS = [b"a", b"b", b"b\0", b"ba", b"c", b"ca", b"cb", b"d", b"e", b"\xff"]
 ENDS = [b"", b"", b"\0", b"b", b"ca", b"d", b"z"]
 VALUES = [b"", b"1", b"2", b"33"]
 SEEDS = 60
