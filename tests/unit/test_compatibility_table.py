@@ -20,7 +20,8 @@ import pytest
 import petcd.api.v3
 from petcd.cli.commands import Entry, Group
 from petcd.cli.ctl.v3 import ROOT as ETCDCTL
-from petcd.server.flag_table import SECTIONS, Flag, Support
+from petcd.server.flag import Flag, Support
+from petcd.server.flag_table import SECTIONS
 from petcd.transport.router import Router
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "compatibility.md"

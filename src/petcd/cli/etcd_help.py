@@ -1,6 +1,7 @@
 """Help of the `etcd` command, rendered from the flag table."""
 
-from petcd.server.flag_table import SECTIONS, Flag, Support
+from petcd.server.flag import Flag, Support
+from petcd.server.flag_table import SECTIONS
 
 USAGE = """Usage:
 

@@ -81,6 +81,8 @@ def founding_members(config: ServerConfig) -> list[MemberInfo]:
 
     Raises ConfigError.
     """
+    if config.initial_cluster_state == "existing":
+        raise ConfigError("--initial-cluster-state=existing: joining a cluster is not served yet")
     cluster = parse_initial_cluster(config.initial_cluster)
     local = cluster.get(config.name)
     if local is None:

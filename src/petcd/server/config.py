@@ -16,7 +16,8 @@ from typing import Any
 import yaml
 
 from petcd.server.auto_compaction import auto_compaction
-from petcd.server.flag_table import EXPERIMENTAL, FLAGS, IGNORED, Flag, Kind, Support
+from petcd.server.flag import Flag, Kind, Support
+from petcd.server.flag_table import EXPERIMENTAL, FLAGS, IGNORED
 from petcd.server.flag_values import (
     check_bindable,
     read_bool,

@@ -13,57 +13,9 @@ Names, defaults and sections are etcd's as of 3.5 and 3.6, so that unit files, s
 manifests work unchanged. Where a default differs on purpose the note says so.
 """
 
-from dataclasses import dataclass
-from enum import Enum
-
-
-class Kind(Enum):
-    """How the text of a flag is read."""
-
-    TEXT = "string"
-    BOOL = "bool"
-    INT = "int"
-    UINT = "uint"
-    FLOAT = "float"
-    DURATION = "duration"
-    URLS = "urls"
-    LIST = "list"
-
-
-class Support(Enum):
-    """What setting the flag does."""
-
-    USED = "used"
-    NO_EFFECT = "no effect"
-    REFUSED = "refused"
-
+from petcd.server.flag import Flag, Kind, Support
 
 USED, NO_EFFECT, REFUSED = Support.USED, Support.NO_EFFECT, Support.REFUSED
-
-
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """One flag. `default` is text in the form a user would type it."""
-
-    name: str
-    kind: Kind
-    default: str
-    help: str
-    support: Support = USED
-    note: str = ""
-    yaml: tuple[str, ...] = ()
-
-    @property
-    def variable(self) -> str:
-        """Name of the environment variable."""
-        return "ETCD_" + self.name.upper().replace("-", "_")
-
-    @property
-    def yaml_path(self) -> tuple[str, ...]:
-        """Keys from the top of a configuration file to the value; empty: not allowed there."""
-        return self.yaml or (self.name,)
-
-
 T, B, N, U, F, D, URLS, L = (
     Kind.TEXT,
     Kind.BOOL,
@@ -79,6 +31,7 @@ _NO_AUTH = "authentication is not served yet"
 _NO_PROXY = "proxy mode is not served yet"
 _ONE_MEMBER = "only clusters of one member are served yet"
 _LMDB = "the store is LMDB, which has no such setting"
+_NO_SLOW_LOG = "slow requests are not logged yet"
 _TRACING = "traces are not exported"
 _CLIENT_TLS = "client-transport-security"
 _PEER_TLS = "peer-transport-security"
@@ -100,6 +53,8 @@ MEMBER = (
         B,
         "true",
         "Fast-forward the first election timeout at start.",
+        NO_EFFECT,
+        "a member alone campaigns at once",
     ),
     Flag("listen-peer-urls", URLS, "http://localhost:2380", "URLs to listen on for peers."),
     Flag("listen-client-urls", URLS, "http://localhost:2379", "URLs to listen on for clients."),
@@ -213,7 +168,12 @@ CLUSTERING = (
     Flag("discovery-token", T, "", "Token of v3 discovery.", REFUSED, _ONE_MEMBER),
     Flag("discovery-endpoints", L, "", "Endpoints of v3 discovery.", REFUSED, _ONE_MEMBER),
     Flag(
-        "strict-reconfig-check", B, "true", "Refuse membership changes that would lose the quorum."
+        "strict-reconfig-check",
+        B,
+        "true",
+        "Refuse membership changes that would lose the quorum.",
+        NO_EFFECT,
+        _ONE_MEMBER,
     ),
     Flag("pre-vote", B, "true", "Ask before starting an election."),
     Flag(
@@ -389,7 +349,14 @@ MONITORING = (
     Flag(
         "enable-pprof", B, "false", "Serve Go profiles.", NO_EFFECT, "there is no Go run time here"
     ),
-    Flag("metrics", T, "basic", "'basic', or 'extensive' for histograms of each call."),
+    Flag(
+        "metrics",
+        T,
+        "basic",
+        "'basic', or 'extensive' for histograms of each call.",
+        NO_EFFECT,
+        "there are no histograms of calls yet",
+    ),
     Flag("listen-metrics-urls", URLS, "", "URLs that serve /metrics and health only."),
     Flag("logger", T, "zap", "Only 'zap' (structured lines) is known.", NO_EFFECT, "one logger"),
     Flag("log-outputs", L, "default", "default, stdout, stderr or file paths."),
@@ -406,8 +373,22 @@ MONITORING = (
         NO_EFFECT,
         "use logrotate instead",
     ),
-    Flag("warning-apply-duration", D, "100ms", "Requests that take longer are logged."),
-    Flag("warning-unary-request-duration", D, "300ms", "Calls that take longer are logged."),
+    Flag(
+        "warning-apply-duration",
+        D,
+        "100ms",
+        "Requests that take longer are logged.",
+        NO_EFFECT,
+        _NO_SLOW_LOG,
+    ),
+    Flag(
+        "warning-unary-request-duration",
+        D,
+        "300ms",
+        "Calls that take longer are logged.",
+        NO_EFFECT,
+        _NO_SLOW_LOG,
+    ),
     Flag("watch-progress-notify-interval", D, "10m", "Interval of progress notices to watchers."),
 )
 

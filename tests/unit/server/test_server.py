@@ -286,6 +286,21 @@ def test_a_second_process_and_a_foreign_directory_are_refused(start, tmp_path):
     assert os.listdir(tmp_path / "foreign") == ["notes.txt"]
 
 
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"initial_cluster_state": "existing"}, "joining a cluster is not served yet"),
+        ({"initial_cluster": "other=http://localhost:2380"}, "couldn't find local name"),
+        ({"initial_cluster": "default=http://a:1"}, "but missing from"),
+        ({"initial_cluster": "default"}, "expected name=URL"),
+        ({"initial_cluster": "a=http://x:1,b=http://x:1"}, "duplicate url"),
+    ],
+)
+def test_a_cluster_that_cannot_be_founded_is_refused(start, settings, text):
+    with pytest.raises(ConfigError, match=text):
+        start(**settings)
+
+
 def test_a_taken_port_is_told_before_anything_is_written(start, tmp_path):
     member = start()
     taken = (f"http://127.0.0.1:{member.address[1]}",)
