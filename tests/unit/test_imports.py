@@ -39,7 +39,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
 BESIDES: dict[str, tuple[str, ...]] = {
     "petcd.cli.ctl.load": ("transport.h2_client",),  # `check perf` keeps a thousand calls going
     "petcd.cli.etcd": ("server", "storage.errors"),
-    "petcd.cli.etcd_help": ("server.config", "server.flag_table"),
+    "petcd.cli.etcd_help": ("server.config", "server.flag", "server.flag_table"),
 }
 
 PURE_ROOMS = ("wire", "raft", "mvcc", "lease", "auth", "cluster", "member")
