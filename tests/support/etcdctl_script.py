@@ -207,7 +207,7 @@ TXN = [
     Step("txn", stdin="\n\n\n"),
     Step("txn", stdin='version("t1") = "7"\n\n\nput "q r" "x\\ty\\x41\\n"\nget "q r"\n\n'),
     Step("get 'q r' -w fields"),
-    Step("txn", stdin="m(`t1`) >   \"1\" and more\n\nget t1\n\n\n"),
+    Step("txn", stdin='m(`t1`) >   "1" and more\n\nget t1\n\n\n'),
     Step("txn", stdin='val( "t1") = "one"\n\nget t1\n\n\n'),
     Step("txn", stdin="\nput x y\nput x z\n\n\n"),
     Step("txn", stdin="\npu x y\nge x\n\n\n"),
@@ -324,9 +324,7 @@ WATCH = [
     ),
     Step("watch w --rev {R} -- echo seen", kind=FOLLOW, lines=12),
     Step("watch --rev {R} -- echo seen", kind=FOLLOW, lines=12, env={"ETCDCTL_WATCH_KEY": "w"}),
-    Step(
-        "watch w --rev {R} -- sh -c 'env | grep ^ETCD_WATCH | sort'", kind=FOLLOW, lines=21
-    ),
+    Step("watch w --rev {R} -- sh -c 'env | grep ^ETCD_WATCH | sort'", kind=FOLLOW, lines=21),
     Step("watch w --rev {R} -- false"),
     Step("watch w --rev {R} -- sh -c 'exit 7'"),
     Step("watch w --rev {R} -- sh -c 'kill -9 $$'"),
@@ -345,7 +343,12 @@ WATCH = [
     Step("watch w -- echo hi", env={"ETCDCTL_WATCH_KEY": "w"}),
     Step("watch -i", stdin="watch w --rev {R}\n", kind=FOLLOW, lines=9),
     Step("watch -i", stdin="watch w --rev {R} -- echo seen\n", kind=FOLLOW, lines=12),
-    Step("watch -i", stdin="foo\n\nwatch\nwatch a b --prefix\nwatch w --rev {R}\n", kind=FOLLOW, lines=9),
+    Step(
+        "watch -i",
+        stdin="foo\n\nwatch\nwatch a b --prefix\nwatch w --rev {R}\n",
+        kind=FOLLOW,
+        lines=9,
+    ),
     Step("watch -i", stdin="progress more words\nwatch 'w' --rev={R}\n", kind=FOLLOW, lines=9),
     Step("watch -i", stdin="watch w --\n"),
     Step("watch -i", stdin="watch --nope\n"),
@@ -421,7 +424,9 @@ NO_SERVER = [
     Step(f"endpoint health {SOON} -w json", env=DEAD),
     Step(f"endpoint health {SOON} --cluster", env=DEAD),
     Step(f"endpoint health {SOON}", env={"ETCDCTL_ENDPOINTS": "{EP},127.0.0.1:1"}),
-    Step(f"endpoint status {SOON}", env={"ETCDCTL_ENDPOINTS": "127.0.0.1:1,{EP}"}, hide=HIDE_STATUS),
+    Step(
+        f"endpoint status {SOON}", env={"ETCDCTL_ENDPOINTS": "127.0.0.1:1,{EP}"}, hide=HIDE_STATUS
+    ),
     Step("get a --command-timeout=1ns"),
     Step(f"get a {SOON}", env={"ETCDCTL_ENDPOINTS": "127.0.0.1"}),
     Step(f"get a {SOON}", env={"ETCDCTL_ENDPOINTS": ","}),
