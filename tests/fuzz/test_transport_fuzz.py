@@ -164,7 +164,7 @@ class Frames:
 
 
 def check_sending_half(engine: Http2Connection) -> None:
-    queued = 0
+    queued = kept = 0
     for stream in engine.streams.values():
         sender = stream.sender
         if sender is not None:
@@ -172,7 +172,9 @@ def check_sending_half(engine: Http2Connection) -> None:
             queued += sender.queued_bytes
         if stream.intake is not None:
             assert stream.intake.window >= 0
-    assert engine.queued_bytes == queued
+            assert stream.intake.kept == len(stream.intake.buffer) + stream.kept_bytes()
+            kept += stream.intake.kept
+    assert engine.queued_bytes == queued and engine.kept_bytes == kept
     assert all(sender.ready for sender in engine.ready)
     assert engine.reserve_used >= 0
     assert len(engine.rest) <= FRAME_BYTES_MAX + 9

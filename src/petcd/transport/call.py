@@ -148,6 +148,18 @@ class Call(MessageStream):
         if self.on_message is not None:
             self.engine.guard(self, self.on_message, message)
 
+    def kept_bytes(self) -> int:
+        return 0 if self.message is None else len(self.message)
+
+    def drop_request(self) -> None:
+        self.message = None
+
+    def take_message(self) -> bytes:
+        """The request of a unary call, for the last time."""
+        message, self.message = self.message, None
+        assert message is not None
+        return message
+
     def ended(self) -> None:
         if self.intake is not None and self.intake.buffer:
             self.finish(status.INTERNAL, "unexpected EOF")
@@ -157,7 +169,7 @@ class Call(MessageStream):
         elif self.message is None:
             self.finish(status.INTERNAL, "EOF")
         else:
-            self.engine.dispatch(self, self.message)
+            self.engine.dispatch(self, self.take_message())
 
     def aborted(self, code: int) -> None:
         self.method.handled[status.CANCELLED] += 1

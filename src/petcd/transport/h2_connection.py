@@ -34,6 +34,7 @@ from petcd.transport.limits import (
     FRAME_BYTES_SEND_MAX,
     HEADER_BLOCK_BYTES_MAX,
     IDLE_FRAMES_MAX,
+    KEPT_BYTES_MAX,
     RESERVE_BYTES,
     SETTINGS_ENTRIES_MAX,
     STREAM_OUTPUT_HIGH_BYTES,
@@ -53,6 +54,7 @@ class Http2Connection(Http2Output):
         "closed",
         "decoder",
         "error",
+        "kept_bytes",
         "last_sid",
         "now",
         "received",
@@ -82,6 +84,7 @@ class Http2Connection(Http2Output):
         # receiving
         self.stream_window = STREAM_WINDOW
         self.received = 0
+        self.kept_bytes = 0
         self.reserve_used = 0
         self.reserve_waiting: deque[Stream] = deque()
 
@@ -112,6 +115,9 @@ class Http2Connection(Http2Output):
     def on_stream_error(self) -> None:
         """The peer broke a rule of one stream, which is being reset; raise Http2Error to end it
         all."""
+
+    def on_overfull(self, stream: Stream) -> None:
+        """The connection keeps more than `KEPT_BYTES_MAX`, and this stream just added to it."""
 
     def on_drained(self, stream: Stream) -> None:
         self.replenish(stream)
@@ -314,7 +320,7 @@ class Http2Connection(Http2Output):
         if intake.window < 0:
             self.reset(stream, f.FLOW_CONTROL_ERROR)
             return
-        if payload:
+        if payload and stream.state != DONE:
             stream.feed(payload)
         if flags & f.FLAG_END_STREAM:
             stream.half_closed = True
@@ -323,6 +329,18 @@ class Http2Connection(Http2Output):
                 stream.ended()
         elif stream.state != DONE:
             self.replenish(stream)
+        if stream.state == DONE:  # the rest of the request is of no use
+            intake.buffer.clear()
+            stream.drop_request()
+        self.recount(stream, intake)
+
+    def recount(self, stream: Stream, intake: Intake) -> None:
+        """Bring `kept_bytes` up to date for a stream, and turn it away when they are too many."""
+        kept = len(intake.buffer) + stream.kept_bytes()
+        self.kept_bytes += kept - intake.kept
+        intake.kept = kept
+        if kept and self.kept_bytes > KEPT_BYTES_MAX:
+            self.on_overfull(stream)
 
     def replenish(self, stream: Stream) -> None:
         """Give the peer credit for what was consumed, and for the rest of a long message as the
@@ -437,8 +455,11 @@ class Http2Connection(Http2Output):
             sender.queued_bytes = 0
             sender.chunks.clear()
             sender.closing = False
-        if stream.intake is not None:
-            self.release(stream.intake)
+        intake = stream.intake
+        if intake is not None:
+            self.kept_bytes -= intake.kept
+            intake.kept = 0
+            self.release(intake)
 
 
 def decode_block(decoder: HpackDecoder, block: bytes) -> list[Field]:

@@ -1,8 +1,7 @@
 """A plain HTTP request that came over HTTP/2, and its answer (`http.HttpResponder`).
 
-The body is gathered whole, bounded by the listener's limit and by what all requests of the
-connection may hold together. Answers go through the connection's flow control like any other
-stream.
+The body is gathered whole, bounded by the listener's limit and by `KEPT_BYTES_MAX` together with
+all other requests of the connection. Answers go through flow control like any other stream.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from petcd.transport import frames as f
 from petcd.transport.h2_stream import DONE, OPEN, Stream
 from petcd.transport.hpack import encode_block
 from petcd.transport.http import Header, HttpRequest
-from petcd.transport.limits import RESERVE_BYTES
 
 if TYPE_CHECKING:
     from petcd.transport.h2_server import Http2ServerEngine
@@ -32,7 +30,7 @@ class Http2Exchange(Stream):
         super().__init__(engine, sid, OPEN, engine.now)
         self.engine = engine
         self.head = head
-        self.body: bytearray | None = None
+        self.body = bytearray()
         self.closed = False
         self.started_answer = False
         self.without_body = head.first(b":method") == b"HEAD"
@@ -41,26 +39,19 @@ class Http2Exchange(Stream):
     # -- the request -----------------------------------------------------------------------------
 
     def feed(self, payload: bytes) -> None:
-        if self.body is None:
-            self.body = bytearray()
         self.body += payload
-        self.engine.http_body_bytes += len(payload)
         if len(self.body) > self.engine.limits.max_http_body_bytes:
-            self._refuse(413, b"request body too large\n")
-        elif self.engine.http_body_bytes > RESERVE_BYTES:
-            self._refuse(503, b"too many request bytes on this connection\n")
+            self.refuse(413, b"request body too large\n")
 
-    def _refuse(self, status: int, text: bytes) -> None:
-        self._drop_body()
+    def kept_bytes(self) -> int:
+        return len(self.body)
+
+    def drop_request(self) -> None:
+        self.body.clear()
+
+    def refuse(self, status: int, text: bytes) -> None:
+        """Answer before the request is complete."""
         self.send(status, [(b"content-type", b"text/plain; charset=utf-8")], text)
-
-    def _drop_body(self) -> bytes:
-        body = self.body
-        self.body = None
-        if body is None:
-            return b""
-        self.engine.http_body_bytes -= len(body)
-        return bytes(body)
 
     def ended(self) -> None:
         head = self.head
@@ -70,16 +61,20 @@ class Http2Exchange(Stream):
             headers = [(b"host", authority), *[h for h in headers if h[0] != b"host"]]
         method = (head.first(b":method") or b"").decode("ascii", "replace")
         target = (head.first(b":path") or b"").decode("ascii", "replace")
-        request = HttpRequest(method, target, headers, self._drop_body(), self.engine.peer)
+        body = bytes(self.body)
+        self.body.clear()
+        length = head.first(b"content-length")
+        if length is not None and length != b"%d" % len(body):
+            self.engine.reset(self, f.PROTOCOL_ERROR)
+            return
+        request = HttpRequest(method, target, headers, body, self.engine.peer)
         self.engine.serve_http(request, self)
 
     def aborted(self, code: int) -> None:
-        self._drop_body()
         self.cancelled = True
         self._close()
 
     def sent(self) -> None:
-        self._drop_body()
         self.engine.close(self)
         self._close()
 

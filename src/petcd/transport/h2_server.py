@@ -38,7 +38,7 @@ from petcd.transport.grpc_answers import (
 )
 from petcd.transport.h2_connection import Http2Connection
 from petcd.transport.h2_exchange import Http2Exchange
-from petcd.transport.h2_stream import AWAITS_UNARY, DONE, OPEN, Stream
+from petcd.transport.h2_stream import AWAITS_UNARY, DONE, OPEN, Intake, Stream
 from petcd.transport.head_memory import HeadMemory
 from petcd.transport.http import HttpHandler, HttpRequest
 from petcd.transport.limits import (
@@ -50,6 +50,7 @@ from petcd.transport.limits import (
     HEADER_TABLE_BYTES,
     PING_IDLE_INTERVAL_S,
     UNLIMITED_STREAMS,
+    UNSENT_PIECES_MAX,
 )
 from petcd.transport.options import TransportLimits
 from petcd.transport.patience import Patience
@@ -88,7 +89,6 @@ class Http2ServerEngine(Http2Connection):
         "deadlines",
         "draining",
         "held",
-        "http_body_bytes",
         "http_date",
         "http_handler",
         "limits",
@@ -124,11 +124,10 @@ class Http2ServerEngine(Http2Connection):
         self.draining = False
         self.answers = AnswerBlocks()
         self.memory = HeadMemory(self.decoder, router, http_handler is not None)
-        self.held: dict[bytes, tuple[Call, bytes]] = {}
+        self.held: dict[bytes, Call] = {}
         self.deadlines = Deadlines()
         self.conduct = Conduct()
         self.patience = Patience(limits)
-        self.http_body_bytes = 0
         self.message_bytes_received = 0
         self.message_bytes_sent = 0
         settings = [
@@ -230,7 +229,7 @@ class Http2ServerEngine(Http2Connection):
         call.state = OPEN
         call.half_closed = True
         if self.queued_bytes > self.limits.output_bytes_max:
-            self.held[call.sid] = (call, body)
+            self._hold(call, body)
             return
         method = call.method
         method.msg_received += 1
@@ -240,11 +239,27 @@ class Http2ServerEngine(Http2Connection):
         except Exception as error:
             self._failed(call, error)
 
+    def _hold(self, call: Call, body: bytes) -> None:
+        call.message = body
+        self.held[call.sid] = call
+        if call.intake is None:
+            call.intake = Intake(self.stream_window)
+        self.recount(call, call.intake)
+
     def on_room(self) -> None:
         held = self.held
         while held and self.queued_bytes <= self.limits.output_bytes_max:
-            call, body = held.pop(next(iter(held)))
+            call = held.pop(next(iter(held)))
+            body, intake = call.take_message(), call.intake
+            assert intake is not None
+            self.recount(call, intake)
             self.dispatch(call, body)
+
+    def on_overfull(self, stream: Stream) -> None:
+        if isinstance(stream, Call):
+            stream.finish(status.RESOURCE_EXHAUSTED, "too many request bytes on this connection")
+        elif isinstance(stream, Http2Exchange):
+            stream.refuse(503, b"too many request bytes on this connection\n")
 
     def guard(self, call: Call, callback: Callable[..., Any], *args: object) -> None:
         """Run a handler's callback; an exception ends the call, not the connection."""
@@ -522,8 +537,12 @@ class Http2ServerEngine(Http2Connection):
 
     @property
     def wants_input(self) -> bool:
-        """The shell may stop reading while false: never, for credit must come in."""
-        return True
+        """The shell stops reading while this is false.
+
+        Only while the socket is full: then the client has to read, and nothing that it could send
+        would help. When it is the windows that are full, its credit has to come in.
+        """
+        return not self.write_paused or len(self.out) < UNSENT_PIECES_MAX
 
     def on_pong(self, data: bytes) -> None:
         if data == _DRAIN and not self.draining:

@@ -65,10 +65,10 @@ class Intake:
 
     `window` is the credit the peer still has, `reserved` what of it came from the connection's
     reserve for a long message. `buffer` holds an incomplete message with its prefix; `needed` is
-    its whole size, 0 while unknown.
+    its whole size, 0 while unknown. `kept` is the stream's share of the connection's `kept_bytes`.
     """
 
-    __slots__ = ("buffer", "needed", "reserved", "waiting", "window")
+    __slots__ = ("buffer", "kept", "needed", "reserved", "waiting", "window")
 
     def __init__(self, window: int) -> None:
         self.window = window
@@ -76,6 +76,7 @@ class Intake:
         self.waiting = False
         self.buffer = bytearray()
         self.needed = 0
+        self.kept = 0
 
 
 class Stream:
@@ -111,6 +112,13 @@ class Stream:
     def ended(self) -> None:
         """The peer sent END_STREAM."""
         raise NotImplementedError
+
+    def kept_bytes(self) -> int:
+        """Bytes of the request that nobody has taken, beside those in `intake`."""
+        return 0
+
+    def drop_request(self) -> None:
+        """Let go of what `kept_bytes` counts."""
 
     def aborted(self, code: int) -> None:
         """The stream is gone: the peer reset it or the connection ended. Nothing can be sent any

@@ -31,6 +31,10 @@ CONNECTION_CREDIT_AT = CONNECTION_WINDOW // 2
 RESERVE_BYTES = 32 << 20
 """Credit beyond `STREAM_WINDOW` that the streams of one connection may hold together for long
 messages; others wait their turn. grpc-go has no such bound."""
+KEPT_BYTES_MAX = 128 << 20
+"""Request bytes of one connection that no handler has taken yet: incomplete messages and bodies,
+and requests that wait for room. The stream that goes beyond is refused. grpc-go has no such bound.
+"""
 
 # -- header blocks ---------------------------------------------------------------------------------
 HEADER_BLOCK_BYTES_MAX = 64 << 10
@@ -71,6 +75,9 @@ PING_STRIKES_MAX = 2
 """Pings that come too early, as grpc-go, then `too_many_pings`."""
 PING_IDLE_INTERVAL_S = 7200.0
 """Without open streams a ping may come only so often, as grpc-go."""
+UNSENT_PIECES_MAX = 10_000
+"""Small answers (headers, trailers, errors) that may wait for a socket which is full; beyond it no
+more requests are read."""
 UNSENT_CONTROL_BYTES_MAX = 1 << 20
 """Control answers (PING and SETTINGS acknowledgements, resets) that may wait for a peer which does
 not read."""

@@ -30,7 +30,7 @@ _RESERVED = frozenset(
 _CONNECTION_SPECIFIC = frozenset(
     (b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade")
 )
-_REQUEST_PSEUDO = frozenset((b":method", b":scheme", b":path", b":authority", b":protocol"))
+_REQUEST_PSEUDO = frozenset((b":method", b":scheme", b":path", b":authority"))
 
 
 class Refusal:

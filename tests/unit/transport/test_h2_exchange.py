@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from petcd.transport import frames as f
+from petcd.transport.hpack import encode_block
 from petcd.transport.http import HttpRequest, HttpResponder
+from petcd.transport.limits import KEPT_BYTES_MAX
 from petcd.transport.options import TransportLimits
 
 if TYPE_CHECKING:
@@ -64,7 +67,7 @@ def test_a_body_is_gathered(serve: Serve) -> None:
     service = serve(http=site)
     body = bytes(range(256)) * 400
     service.request(fields("POST", "/v3/kv/put", ("content-type", "application/json")), body)
-    assert site.requests[0].body == body and service.engine.http_body_bytes == 0
+    assert site.requests[0].body == body and service.engine.kept_bytes == 0
 
 
 def test_an_answer_in_pieces_respects_the_windows(serve: Serve) -> None:
@@ -101,23 +104,49 @@ def test_a_body_above_the_limit_is_refused(new_service: NewService) -> None:
     service.send(sid, b"x" * 1001)
     answer = service.answers[sid]
     assert answer.headers[":status"] == "413" and answer.reset == 0 and not site.requests
-    assert service.engine.http_body_bytes == 0 and not service.engine.streams
+    assert service.engine.kept_bytes == 0 and not service.engine.streams
 
 
 def test_bodies_of_all_requests_of_a_connection_are_bounded(new_service: NewService) -> None:
     site = Site()
-    service = new_service(TransportLimits(max_http_body_bytes=8 << 20), http=site).start()
+    body_bytes = KEPT_BYTES_MAX // 4
+    service = new_service(TransportLimits(max_http_body_bytes=body_bytes), http=site).start()
     sids = []
     for _ in range(5):
         sid = service.client.get_next_available_stream_id()
         service.client.send_headers(sid, fields("POST", "/"))
         sids.append(sid)
-    for sid in sids[:4]:
-        service.send(sid, b"x" * (8 << 20))
-    service.send(sids[4], b"x" * 1000)
+    service.exchange()
+    piece = (16_384).to_bytes(3, "big") + b"\0\0"
+    for sid in sids[:4]:  # past h2, which is slow with so many bytes
+        for _ in range(body_bytes // 16_384):
+            service.engine.receive(piece + sid.to_bytes(4, "big") + bytes(16_384), service.now)
+    service.engine.take_output()
+    assert service.engine.kept_bytes == KEPT_BYTES_MAX
+    service.send(sids[4], b"x")
     assert service.answers[sids[4]].headers[":status"] == "503"
     service.send(sids[0], b"", end=True)
-    assert len(site.requests) == 1 and service.engine.http_body_bytes == 3 * (8 << 20)
+    assert len(site.requests) == 1
+    assert service.engine.kept_bytes == KEPT_BYTES_MAX - body_bytes
+
+
+def test_a_body_that_is_not_as_long_as_announced_resets_the_request(
+    new_service: NewService,
+) -> None:
+    site = Site()
+    service = new_service(http=site).start()
+    block = encode_block(
+        [
+            (b":method", b"POST"),
+            (b":scheme", b"http"),
+            (b":path", b"/"),
+            (b"content-length", b"4"),
+        ]
+    )
+    service.engine.receive(f.frame(f.HEADERS, 4, b"\0\0\0\1", block), service.now)
+    service.engine.receive(f.frame(f.DATA, 1, b"\0\0\0\1", b"12345"), service.now)
+    assert f.rst_stream(b"\0\0\0\1", f.PROTOCOL_ERROR) in service.engine.take_output()
+    assert not site.requests
 
 
 def test_a_client_that_resets_is_gone(new_service: NewService) -> None:

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 from h2.settings import SettingCodes, Settings
 
+from petcd.transport import frames as f
+from petcd.transport.hpack import encode_block
 from petcd.transport.limits import (
+    KEPT_BYTES_MAX,
     OUTPUT_CHUNK_BYTES,
     STREAM_OUTPUT_HIGH_BYTES,
     STREAM_OUTPUT_LOW_BYTES,
     STREAM_WINDOW,
+    UNSENT_PIECES_MAX,
 )
 from petcd.transport.options import TransportLimits
 
@@ -178,6 +182,74 @@ def test_requests_wait_while_too_much_is_unsent(new_service: NewService) -> None
     service.exchange()
     assert first.messages == [b"x" * 200_000]
     assert [answer.messages for answer in waiting] == [[b"0"], [], [b"2"]]
+
+
+def test_requests_that_wait_for_room_are_bounded(new_service: NewService) -> None:
+    service = new_service(TransportLimits(output_bytes_max=1000)).start()
+    service.auto_window = False
+    service.unary("Unary", b"x" * 100_000)
+    piece = (16_384).to_bytes(3, "big") + b"\0\1"
+    body = b"\0\0\0\x3f\xfb" + bytes(16_379)
+    sids = [service.open("Unary") for _ in range(KEPT_BYTES_MAX // 16_379 + 1)]
+    service.exchange()
+    for sid in sids:
+        service.engine.receive(piece + sid.to_bytes(4, "big") + body, service.now)
+        assert service.engine.kept_bytes == len(service.engine.held) * 16_379
+    service.exchange()
+    assert len(service.engine.held) == len(sids) - 1
+    refused = [a.status for sid, a in service.answers.items() if sid in sids and a.ended]
+    assert refused == [("8", "too many request bytes on this connection")]
+    service.engine.connection_lost()
+    assert service.engine.kept_bytes == 0 and not service.engine.held
+
+
+def test_incomplete_messages_of_all_streams_are_bounded(service: Service) -> None:
+    frame = (16_384).to_bytes(3, "big") + b"\0\0"
+    head = b"\0\0\x1e\0\0" + bytes(16_379)  # of a message that gets credit late or never
+    sids = [service.open("Later") for _ in range(KEPT_BYTES_MAX // (3 * 16_384) + 1)]
+    service.exchange()
+    for sid in sids:
+        for payload in (head, bytes(16_384), bytes(16_384)):
+            service.engine.receive(frame + sid.to_bytes(4, "big") + payload, service.now)
+        assert service.engine.kept_bytes <= KEPT_BYTES_MAX
+    service.exchange()
+    refused = [sid for sid in sids if sid in service.answers and service.answers[sid].ended]
+    assert len(refused) == 1 and service.answers[refused[0]].status[0] == "8"
+    service.engine.connection_lost()
+    assert service.engine.kept_bytes == 0
+
+
+def test_a_client_that_reads_nothing_and_asks_on_is_not_read(service: Service) -> None:
+    service.engine.pause_writing()
+    block = encode_block(
+        [
+            (b":method", b"POST"),
+            (b":scheme", b"http"),
+            (b":path", b"/no/such"),
+            (b"content-type", b"application/grpc"),
+        ]
+    )
+    asked = 0
+    while service.engine.wants_input:
+        asked += 1
+        head = f.frame(f.HEADERS, 5, (2 * asked + 1).to_bytes(4, "big"), block)
+        service.engine.receive(head, service.now)
+        assert asked <= 20_000
+        if service.engine.closed:
+            break
+    assert sum(map(len, service.engine.out)) < 2_000_000
+
+
+def test_answers_that_nobody_reads_stop_the_reading_of_requests(service: Service) -> None:
+    answers = [service.unary("Later", b"") for _ in range(UNSENT_PIECES_MAX)]
+    service.engine.pause_writing()
+    assert service.engine.wants_input
+    for call in service.calls:
+        call.fail(5, "not found")
+    assert not service.engine.wants_input
+    service.engine.resume_writing()
+    service.exchange()
+    assert service.engine.wants_input and answers[-1].status == ("5", "not found")
 
 
 def test_a_reset_gives_back_what_was_queued(service: Service) -> None:
