@@ -62,7 +62,14 @@ def test_the_transactions_together_put_every_key_once() -> None:
 
 REPORT = Report(
     "./dev bench kv",
-    {"processor": "2 x P", "system": "Linux", "python": "3.11", "when": "now", "load": "0.0"},
+    {
+        "processor": "2 x P",
+        "system": "Linux",
+        "python": "3.11",
+        "build": "plain Python",
+        "when": "now",
+        "load": "0.0",
+    },
     {"p50_s": 0.0001, "p99_s": 0.001},
     {"put-10x20": {"petcd": [90_000.0, 110_000.0, 100_000.0], "etcd": [40_000.0]}},
     ["watch on petcd: it broke"],
