@@ -14,6 +14,7 @@ import uvloop
 
 from bench.connection import GrpcError
 from bench.disk import fsync_times
+from bench.disturbance import Disturbance
 from bench.groups import GROUPS, QUICK, Group, Sizes
 from bench.h2load import LoadFailed
 from bench.measures import BY_NAME
@@ -98,11 +99,13 @@ async def run_rounds(
         order = servers if number % 2 == 0 else servers[::-1]
         for kind in order:
             screen.where = f"{group.name} {number + 1}/{rounds}  {kind}"
+            disturbance = Disturbance()
             try:
                 values = await group.run(kind, sizes, screen.say)
             except FAILURES as error:
                 into.failures.append(f"{group.name} on {kind}: {error or type(error).__name__}")
                 continue
+            into.disturbed.append((f"{group.name} {number + 1}", kind, disturbance.share()))
             record(into.runs, kind, values)
 
 
@@ -118,7 +121,7 @@ async def bench(chosen: argparse.Namespace, screen: Screen, command: str) -> Rep
         sizes = sizes._replace(keys=chosen.keys)
     servers = [chosen.server] if chosen.server else list(SERVERS)
     wanted = [group for group in GROUPS if not chosen.names or group.name in chosen.names]
-    report = Report(command, machine(), fsync_times(), {}, [])
+    report = Report(command, machine(), fsync_times(), {}, [], [])
     for group in wanted:
         rounds = chosen.repeat or (1 if chosen.quick else 3)
         if group.name == "perf" and chosen.quick and "perf" not in chosen.names:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.disturbance import TOLERABLE
 from bench.h2load import median
 from bench.measures import BY_NAME, MEASURES, Bound, Measure, Unit, judged, verdict
 
@@ -24,6 +25,7 @@ class Report(NamedTuple):
     disk: dict[str, float]
     runs: Runs
     failures: list[str]
+    disturbed: list[tuple[str, str, float]]  # round, server, CPU of others as a share of a core
 
 
 def machine() -> dict[str, str]:
@@ -97,8 +99,18 @@ def text(report: Report) -> str:
 
     rule = "  ".join("-" * abs(width) for width in widths)
     lines = [laid_out(table[0]), rule, *(laid_out(line) for line in table[1:])]
-    lines += ["", about(report), *(f"failed: {failure}" for failure in report.failures)]
+    lines += ["", about(report), *disturbance(report)]
+    lines += [f"failed: {failure}" for failure in report.failures]
     return "\n".join(lines)
+
+
+def disturbance(report: Report) -> list[str]:
+    """A line for each round in which others used so much CPU that its figures mislead."""
+    return [
+        f"disturbed: {name} on {kind}: other programs used {share:.0%} of a core"
+        for name, kind, share in report.disturbed
+        if share > TOLERABLE
+    ]
 
 
 def about(report: Report) -> str:
@@ -117,6 +129,7 @@ def markdown(report: Report) -> str:
     lines.append("| " + " | ".join(HEADINGS) + " |")
     lines.append("| --- |" + " ---: |" * (len(HEADINGS) - 2) + " --- |")
     lines += ["| " + " | ".join(line) + " |" for line in rows(report.runs)]
+    lines += ["", *(f"* {line}" for line in disturbance(report))] if disturbance(report) else []
     return "\n".join(lines)
 
 
@@ -134,6 +147,7 @@ def write_json(path: Path, report: Report) -> None:
         "disk": report.disk,
         "measures": {name: figures(BY_NAME[name], report.runs) for name in report.runs},
         "failures": report.failures,
+        "disturbed": report.disturbed,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=1) + "\n")

@@ -73,6 +73,7 @@ REPORT = Report(
     {"p50_s": 0.0001, "p99_s": 0.001},
     {"put-10x20": {"petcd": [90_000.0, 110_000.0, 100_000.0], "etcd": [40_000.0]}},
     ["watch on petcd: it broke"],
+    [("kv 1", "petcd", 0.04), ("kv 1", "etcd", 0.9)],
 )
 
 
@@ -80,6 +81,11 @@ def test_a_row_shows_the_median_and_the_ratio() -> None:
     (row,) = rows(REPORT.runs)
     assert row == ("put, 10 x 20", "100,000/s", "40,000/s", "2.50x", "1.5x", "2.5x", "aim reached")
     assert "failed: watch on petcd: it broke" in text(REPORT)
+
+
+def test_a_round_that_others_disturbed_is_named() -> None:
+    told = [line for line in text(REPORT).splitlines() if line.startswith("disturbed")]
+    assert told == ["disturbed: kv 1 on etcd: other programs used 90% of a core"]
 
 
 def test_durations_are_shown_in_a_unit_that_suits_them() -> None:
