@@ -49,6 +49,8 @@ CLUSTER_VERSION_SET = 1300
 CLUSTER_MEMBER_ATTR_SET = 1301
 
 Outcome = object
+# Decoded transactions kept between proposal and apply; more than one batch has.
+REMEMBERED_MAX = 10_000
 
 
 class SizedBackend(NoteBackend, Protocol):
@@ -82,10 +84,10 @@ class Applier:
         self.now_s = 0.0
         self._backend = backend
         self._room_bytes = 0
+        self._decoded: dict[int, TxnRequest] = {}
         self._handlers: dict[int, Callable[[bytes], Outcome]] = {
             V2: self._v2,
             DELETE_RANGE: self._delete_range,
-            TXN: self._txn,
             COMPACTION: self._compaction,
             LEASE_GRANT: self._lease_grant,
             LEASE_REVOKE: self._lease_revoke,
@@ -112,6 +114,8 @@ class Applier:
         try:
             if field_number == PUT:
                 return request_id, self._put(body)
+            if field_number == TXN:
+                return request_id, self._txn(request_id, body)
             handler = self._handlers.get(field_number)
             if handler is None:
                 return request_id, NotSupported(field_number)
@@ -142,9 +146,22 @@ class Applier:
         self._refuse_when_corrupt()
         return self.store.delete_range(DeleteRangeRequest.decode(body))
 
-    def _txn(self, body: bytes) -> Outcome:
+    def remember(self, request_id: int, request: TxnRequest) -> None:
+        """A transaction that this member proposes is decoded already; spare it the second time.
+
+        Only what was decoded from the very bytes that go into the log may be remembered, so the
+        entry has the same effect here as on a member that decodes it. Forgotten requests, whose
+        entries never came, are bounded.
+        """
+        if len(self._decoded) >= REMEMBERED_MAX:
+            self._decoded.clear()
+        self._decoded[request_id] = request
+
+    def _txn(self, request_id: int, body: bytes) -> Outcome:
+        request = self._decoded.pop(request_id, None)
         self._refuse_when_corrupt()
-        request = TxnRequest.decode(body)
+        if request is None:
+            request = TxnRequest.decode(body)
         cost = txn_cost(request)
         if cost and self.alarms.nospace:
             raise NoSpace

@@ -98,6 +98,17 @@ def test_delete_txn_and_compaction_answer_their_own_kind(rig):
     assert isinstance(rig.request(COMPACTION, CompactionRequest(revision=9)), mvcc.FutureRevision)
 
 
+def test_a_remembered_transaction_is_used_once_and_a_forgotten_one_is_decoded_again(rig):
+    request = TxnRequest(success=[RequestOp(request_put=PutRequest(key=b"k", value=b"v"))])
+    applier = rig.member.applier
+    applier.remember(1, request)
+    assert rig.request(TXN, request).revision == 2 and not applier._decoded
+    assert rig.request(TXN, request).revision == 3
+    for number in range(20_000):
+        applier.remember(1_000_000 + number, request)
+    assert len(applier._decoded) <= 10_000
+
+
 def test_a_lease_takes_its_keys_with_it(rig):
     assert rig.request(LEASE_GRANT, LeaseGrantRequest(ID=5, TTL=60)) == (5, 60, 1)
     assert isinstance(rig.request(LEASE_GRANT, LeaseGrantRequest(ID=5, TTL=60)), LeaseExists)

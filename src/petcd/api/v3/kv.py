@@ -223,7 +223,7 @@ class KvService:
         if cost and cost >= host.room_bytes:
             self._refuse_for_space(call)
         else:
-            propose_body(host, call, TXN, body, self._answer_txn, call)
+            propose_body(host, call, TXN, body, self._answer_txn, call, request)
 
     def _serve_txn(self, context: tuple[Call, TxnRequest], refusal: object) -> None:
         call, request = context
