@@ -208,14 +208,13 @@ class Http2ServerEngine(Http2Connection):
                         and sid[3] & 1
                     ):
                         block = data[pos + 14 if flags & 0x20 else pos + 9 : stop]
-                        head = heads.get(block)
-                        if head is None:
-                            head = memory.read(block)
-                            timeout_s = memory.timeout_s
-                        else:
-                            timeout_s = head.timeout_s
+                        head = heads.get(block) if heads else None
                         self.last_sid = sid
-                        self.open(sid, head, timeout_s)
+                        if head is not None:
+                            self.open(sid, head, head.timeout_s)
+                        else:
+                            head = memory.read_new(block)
+                            self.open(sid, head, memory.timeout_s)
                         pos = stop
                         continue
             stop = self.frame(data, pos, end)

@@ -37,17 +37,22 @@ class HeadMemory:
         self.timeout_s: float | None = None
 
     def read(self, block: bytes) -> RequestHead:
-        """The head of any block, decoded where that can't be avoided. Raises Http2Error."""
+        """The head of any block. Raises Http2Error."""
         head = self.heads.get(block)
-        if head is not None:
-            self.timeout_s = head.timeout_s
-            return head
-        head = self._timed.find(block)
+        if head is None:
+            return self.read_new(block)
+        self.timeout_s = head.timeout_s
+        return head
+
+    def read_new(self, block: bytes) -> RequestHead:
+        """The head of a block that is not in `heads`. Raises Http2Error."""
+        timed = self._timed
+        head = timed.find(block)
         if head is None:
             return self._learn(block)
         if self.heads:
             self.heads.clear()
-        self.timeout_s = self._timed.timeout_s
+        self.timeout_s = timed.timeout_s
         return head
 
     def pass_over(self, block: bytes) -> None:

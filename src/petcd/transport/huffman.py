@@ -14,6 +14,8 @@ It does not encode: the strings that we send go out plain.
 
 from __future__ import annotations
 
+from petcd.transport.limits import HUFFMAN_REMEMBERED_BYTES, HUFFMAN_REMEMBERED_MAX
+
 _EOS = 256
 _LENGTHS = bytes.fromhex(
     "0d171c1c1c1c1c1c1c181e1c1c1e1c1c1c1c1c1c1c1c1e1c1c1c1c1c1c1c1c1c"
@@ -76,8 +78,23 @@ def _make_step(key: int) -> tuple[int, bytes]:
     return _steps.setdefault(key, (node << 8, bytes(out)))
 
 
+_known: dict[bytes, bytes] = {}
+"""Short strings already decoded: names, paths and tokens come again and again."""
+
+
 def huffman_decode(data: bytes) -> bytes:
     """The plain string. Raises HuffmanError."""
+    text = _known.get(data)
+    if text is None:
+        text = _decode(data)
+        if len(data) <= HUFFMAN_REMEMBERED_BYTES:
+            if len(_known) >= HUFFMAN_REMEMBERED_MAX:
+                _known.clear()
+            _known[data] = text
+    return text
+
+
+def _decode(data: bytes) -> bytes:
     state = 0
     out: list[bytes] = []
     steps = _steps

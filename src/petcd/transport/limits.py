@@ -53,6 +53,9 @@ HEAD_CACHE_ENTRIES_MAX = 128
 ANNOUNCED_TABLE_BYTES = 3072
 """What a server asks clients to use of that table. Entries of a new `grpc-timeout` for every call
 (52 bytes) then stay within reach of one-byte indices, which `timed_heads` relies on. etcd: 4096."""
+HUFFMAN_REMEMBERED_MAX = 1024
+HUFFMAN_REMEMBERED_BYTES = 64
+"""Huffman strings remembered by the process, and the longest of them: 300 KB at most."""
 TIMEOUTS_REMEMBERED_MAX = 16_384
 """Values of `grpc-timeout` remembered by the process, 4 MB at most."""
 HEAD_CACHE_BLOCK_BYTES_MAX = 4096
