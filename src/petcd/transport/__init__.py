@@ -8,7 +8,7 @@ starts fast):
 | `Method`, `Router`, `UNARY`, `SERVER_STREAM`, ... | `router` | RPCs by path, counters |
 | `Call` | `call` | one call: `reply`, `fail`, `send`, `finish`, `metadata`, `on_*` callbacks |
 | `HttpRequest`, `HttpResponder`, `HttpHandler` | `http` | the seam of what is not gRPC |
-| `Listener` | `listener` | asyncio sockets: `start`, `close`, `flush` |
+| `Listener` | `listener` | asyncio sockets: `start`, `stop`, `close`, `flush`, byte counters |
 | `TransportLimits` | `options` | settable bounds; fixed ones in `limits` |
 | `Http2ClientEngine`, `ClientCall` | `h2_client` | the client role, sans-IO |
 | status codes, `percent_encode`, ... | `grpc_status` | gRPC's vocabulary |
