@@ -22,7 +22,7 @@ COMPILED = {
         "storage", "storage_acks", "tracker", "types", "unstable",
     ),
     "mvcc": (
-        "revision", "index", "keyspace", "store",
+        "revision", "index", "keyspace", "store", "txn", "validation",
         "watch_events", "watch_groups", "watch_hub", "watch_ranges", "watch_stream",
     ),
     "storage": (
