@@ -28,7 +28,9 @@ def free_port() -> int:
 
 
 def flags(data_dir, port, peer_port=None):
-    peer = f"http://127.0.0.1:{peer_port or free_port()}"
+    while peer_port is None or peer_port == port:
+        peer_port = free_port()
+    peer = f"http://127.0.0.1:{peer_port}"
     return [
         "--data-dir",
         str(data_dir),
@@ -132,6 +134,14 @@ def test_a_taken_port_is_named(tmp_path):
         code, errors = failed_start(*flags(tmp_path / "d", free_port(), port))
         assert code == 1 and f"127.0.0.1:{port}" in errors
     assert not (tmp_path / "d").exists()
+
+
+def test_one_port_for_clients_and_peers_is_refused(tmp_path):
+    port = free_port()
+    words = flags(tmp_path / "d", port)
+    words[words.index("--listen-peer-urls") + 1] = f"http://127.0.0.1:{port}"
+    code, errors = failed_start(*words)
+    assert code == 1 and "ddress already in use" in errors
 
 
 def test_a_foreign_directory_is_left_alone(tmp_path):

@@ -261,6 +261,8 @@ class Listener:
 
     async def start_on(self, bound: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Listen on a socket that is bound already. Raises OSError."""
+        # Two sockets may be bound to one port as long as neither listens; uvloop would not tell.
+        bound.listen(_BACKLOG)
         timeout = None if tls is None else _HANDSHAKE_TIMEOUT_S
         server = await self.loop.create_server(
             self.protocol_factory,
