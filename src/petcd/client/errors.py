@@ -13,25 +13,8 @@ and scripts know them; anything else is shown with its code, as Go clients show 
 
 from __future__ import annotations
 
-CODE_NAMES = (
-    "OK",
-    "Canceled",
-    "Unknown",
-    "InvalidArgument",
-    "DeadlineExceeded",
-    "NotFound",
-    "AlreadyExists",
-    "PermissionDenied",
-    "ResourceExhausted",
-    "FailedPrecondition",
-    "Aborted",
-    "OutOfRange",
-    "Unimplemented",
-    "Internal",
-    "Unavailable",
-    "DataLoss",
-    "Unauthenticated",
-)
+from petcd.transport.grpc_status import CODE_NAMES
+
 CONTEXT_DEADLINE = "context deadline exceeded"
 
 # Texts that the client acts on.

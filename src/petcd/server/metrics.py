@@ -19,6 +19,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from petcd.transport.grpc_status import CODE_NAMES
 from petcd.transport.router import BIDI, CLIENT_STREAM, SERVER_STREAM, UNARY, Router
 from petcd.version import ETCD_VERSION
 
@@ -28,26 +29,6 @@ _TYPES = {
     CLIENT_STREAM: "client_stream",
     BIDI: "bidi_stream",
 }
-# Go's names of the status codes, which dashboards select by.
-_CODE_NAMES = (
-    "OK",
-    "Canceled",
-    "Unknown",
-    "InvalidArgument",
-    "DeadlineExceeded",
-    "NotFound",
-    "AlreadyExists",
-    "PermissionDenied",
-    "ResourceExhausted",
-    "FailedPrecondition",
-    "Aborted",
-    "OutOfRange",
-    "Unimplemented",
-    "Internal",
-    "Unavailable",
-    "DataLoss",
-    "Unauthenticated",
-)
 _DISK_BUCKETS_S = [0.001 * 2**n for n in range(14)]
 _DEFRAG_BUCKETS_S = [0.1 * 2**n for n in range(13)]
 
@@ -163,5 +144,5 @@ def _calls(router: Router) -> Iterator[Metric]:
         sent.add_metric(names, method.msg_sent)
         for code, count in method.handled.items():
             if count:
-                handled.add_metric([*names, _CODE_NAMES[code]], count)
+                handled.add_metric([*names, CODE_NAMES[code]], count)
     return iter((started, handled, received, sent))
