@@ -51,8 +51,8 @@ from petcd.storage.wal_space import FIRST_SEGMENT_BYTES, SpareSegment, SpareThre
 
 # etcd's; a segment is left when it has reached this size, so the last batch may go beyond it.
 SEGMENT_BYTES: Final = 64_000_000
-# A spare is begun when this part (one in four) of the active segment's space is used.
-_SPARE_AT: Final = 4
+# A spare is begun when this part (one in two) of the active segment's space is used.
+_SPARE_AT: Final = 2
 # How far a log without space of its own grows before it looks (and asks) for a spare again.
 _LOOK_BYTES: Final = 1 << 20
 _CUT_NAME: Final = "1.tmp"

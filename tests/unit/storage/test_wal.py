@@ -272,7 +272,7 @@ def test_a_read_only_directory_is_a_clear_failure(crash_disk: Any) -> None:
 
 
 def test_the_log_moves_to_the_spare_when_its_space_is_used_up(directory: str) -> None:
-    options: dict[str, Any] = {"segment_bytes": 3 << 20, "background": False}
+    options: dict[str, Any] = {"segment_bytes": 12 << 20, "background": False}
     wal = Wal.create(directory, b"m", **options)
     index = 0
     while len(wal.segment_names) == 1:
@@ -282,7 +282,7 @@ def test_the_log_moves_to_the_spare_when_its_space_is_used_up(directory: str) ->
         wal.prepare()
     used = os.stat(os.path.join(directory, wal.segment_names[0])).st_size
     assert FIRST_SEGMENT_BYTES <= used < FIRST_SEGMENT_BYTES + (1 << 20)
-    assert os.stat(os.path.join(directory, wal.segment_names[1])).st_size == 3 << 20
+    assert os.stat(os.path.join(directory, wal.segment_names[1])).st_size == 12 << 20
     assert sorted(os.listdir(directory)) == wal.segment_names
     wal.close()
     assert len(read_log(directory).entries) == index
