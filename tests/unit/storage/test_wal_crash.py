@@ -284,7 +284,7 @@ def test_a_spare_that_finds_no_space_is_no_failure(crash_disk: Any) -> None:
     options = {**OPTIONS, "segment_bytes": 1 << 20}
     wal = Wal.create(DIRECTORY, b"m", files=disk, **options)
     disk.space = 1 << 18
-    wal.save(None, [Entry(0, 1, 1, bytes(300_000))])
+    wal.save(None, [Entry(0, 1, 1, bytes(600_000))])
     wal.sync()
     while wal.prepare():
         pass
