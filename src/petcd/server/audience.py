@@ -1,19 +1,18 @@
 """Everybody who hears of changes: the watches of v3, those of v2, and v2's kept listings."""
 
-import asyncio
-
 from petcd.api.v2.listing_cache import ListingCache
 from petcd.member.v2 import V2View
 from petcd.member.v2.watch import V2Watchers
 from petcd.mvcc.revision import Change
 from petcd.mvcc.watch_hub import WatchHub
 from petcd.server.pump import Pump
+from petcd.server.surroundings import Loop
 
 
 class Audience:
     """Hands changes to all of them, and reads history for the watchers of v2."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, hub: WatchHub, view: V2View) -> None:
+    def __init__(self, loop: Loop, hub: WatchHub, view: V2View) -> None:
         self._hub = hub
         self.v2 = V2Watchers(view, lambda: self._pump.start())
         self.listings = ListingCache(view.store.revision)

@@ -8,11 +8,11 @@ Law: `synced_index` is the applied index that the disk certainly holds; log segm
 released up to there. One commit runs at a time.
 """
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
-from time import perf_counter
+from concurrent.futures import Future
 from typing import Generic, Protocol, TypeVar
+
+from petcd.server.surroundings import Surroundings
 
 BatchT = TypeVar("BatchT")
 
@@ -35,8 +35,7 @@ class Committer(Generic[BatchT]):
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
-        executor: Executor,
+        surroundings: Surroundings,
         backend: CommittingBackend[BatchT],
         applied_index: Callable[[], int],
         on_failure: Callable[[BaseException], None],
@@ -45,8 +44,9 @@ class Committer(Generic[BatchT]):
     ) -> None:
         self.synced_index = applied_index()
         self.durations_s: Callable[[float], None] = lambda duration_s: None
-        self._loop = loop
-        self._executor = executor
+        self._loop = loop = surroundings.loop
+        self._stopwatch_s = surroundings.stopwatch_s
+        self._worker = surroundings.backend_worker
         self._backend = backend
         self._applied_index = applied_index
         self._on_failure = on_failure
@@ -110,8 +110,8 @@ class Committer(Generic[BatchT]):
             self._finish(index)
             return
         self._running = True
-        started_s = perf_counter()
-        future = self._executor.submit(self._backend.write_commit, batch)
+        started_s = self._stopwatch_s()
+        future = self._worker.submit(self._backend.write_commit, batch)
 
         def written(done: "Future[None]") -> None:
             self._loop.call_soon_threadsafe(self._written, done, batch, index, started_s)
@@ -125,7 +125,7 @@ class Committer(Generic[BatchT]):
             self._on_failure(error)
             return
         self._backend.end_commit(batch)
-        self.durations_s(perf_counter() - started_s)
+        self.durations_s(self._stopwatch_s() - started_s)
         self._finish(index)
 
     def _finish(self, index: int) -> None:

@@ -1,9 +1,7 @@
 """Long work of one member: compaction in slices, defragmentation and hashes beside the loop."""
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
-from time import perf_counter
+from concurrent.futures import Future
 from typing import Any
 
 import google_crc32c
@@ -11,9 +9,9 @@ import google_crc32c
 from petcd.api.host import Finish
 from petcd.member import Member
 from petcd.server.committer import Committer
-from petcd.storage.backend import BUCKETS
+from petcd.server.surroundings import Surroundings
+from petcd.storage.backend import BUCKETS, Backend, View
 from petcd.storage.errors import BackendBusy
-from petcd.storage.lmdb_backend import LmdbBackend, LmdbView
 
 # Between two slices of compaction the loop serves others at least this long.
 COMPACTION_PAUSE_S = 0.001
@@ -26,19 +24,19 @@ class Operations:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        surroundings: Surroundings,
         member: Member,
-        backend: LmdbBackend,
+        backend: Backend,
         committer: Committer[Any],
-        executor: Executor,
     ) -> None:
         self.defrag_durations_s: Callable[[float], None] = lambda duration_s: None
-        self._loop = loop
+        self._loop = surroundings.loop
+        self._stopwatch_s = surroundings.stopwatch_s
         self._store = member.store
         self._v2 = member.applier.v2
         self._backend = backend
         self._committer = committer
-        self._executor = executor
+        self._worker = surroundings.backend_worker
         self._compaction_runs = False
         self._defragmenting = False
         self._compacted_waiters: list[tuple[int, Callable[[], None]]] = []
@@ -89,12 +87,12 @@ class Operations:
             self._loop.call_later(BUSY_RETRY_S, self.defragment, finish, context)
             return
         self._defragmenting = True
-        started_s = perf_counter()
+        started_s = self._stopwatch_s()
 
         def end(outcome: object) -> None:
             self._defragmenting = False
             self._committer.resume()
-            self.defrag_durations_s(perf_counter() - started_s)
+            self.defrag_durations_s(self._stopwatch_s() - started_s)
             finish(context, outcome)
 
         def copied(future: "Future[None]") -> None:
@@ -115,7 +113,7 @@ class Operations:
 
         def copy() -> None:
             self._backend.begin_defragment()
-            future = self._executor.submit(self._backend.write_defragment)
+            future = self._worker.submit(self._backend.write_defragment)
             future.add_done_callback(lambda done: self._loop.call_soon_threadsafe(copied, done))
 
         self._committer.when_synced(lambda: self._committer.hold(copy))
@@ -128,12 +126,12 @@ class Operations:
         def synced() -> None:
             revision = self._store.revision
             view = self._backend.snapshot_view()
-            future = self._executor.submit(_hash_view, view)
+            future = self._worker.submit(_hash_view, view)
             future.add_done_callback(
                 lambda done: self._loop.call_soon_threadsafe(hashed, done, view, revision)
             )
 
-        def hashed(future: "Future[int]", view: LmdbView, revision: int) -> None:
+        def hashed(future: "Future[int]", view: View, revision: int) -> None:
             view.close()
             error = future.exception()
             finish(context, error if error is not None else (future.result(), revision))
@@ -141,7 +139,7 @@ class Operations:
         self._committer.when_synced(synced)
 
 
-def _hash_view(view: LmdbView) -> int:
+def _hash_view(view: View) -> int:
     """CRC-32C over the names, keys and values of all buckets, buckets by name."""
     crc = 0
     for bucket in sorted(BUCKETS):

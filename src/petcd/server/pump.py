@@ -1,13 +1,14 @@
 """Work in small steps between other work of the loop."""
 
-import asyncio
 from collections.abc import Callable
+
+from petcd.server.surroundings import Loop
 
 
 class Pump:
     """Calls a step again and again, one a turn of the loop, until it says that it is done."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, step: Callable[[], bool]) -> None:
+    def __init__(self, loop: Loop, step: Callable[[], bool]) -> None:
         """`step` does a slice of a millisecond or two; True means there is more."""
         self._loop = loop
         self._step = step

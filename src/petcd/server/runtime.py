@@ -12,12 +12,9 @@ Order (the member's contract): an outcome is delivered only after the entry is s
 a failed write or sync ends the process and is never retried, since what the disk holds is unknown.
 """
 
-import asyncio
 import os
-import time
 from collections.abc import Callable, Generator
-from concurrent.futures import Future, ThreadPoolExecutor
-from time import perf_counter
+from concurrent.futures import Future
 from typing import Any, Protocol
 
 from petcd.api.host import Finish, LongWork
@@ -25,9 +22,11 @@ from petcd.member import Member
 from petcd.member.apply import ALARM
 from petcd.member.errors import NoLeader, Stopped, TimedOut, TooManyRequests
 from petcd.raft.ready import Ready
-from petcd.raft.types import Entry, HardState
+from petcd.raft.types import HardState
 from petcd.server.committer import Committer
+from petcd.server.opening import Log
 from petcd.server.reads import ReadQueue
+from petcd.server.surroundings import Surroundings
 from petcd.wire.hot import header_prefix, internal_request
 from petcd.wire.maintenance import AlarmAction, AlarmRequest, AlarmType
 
@@ -46,14 +45,6 @@ QUIET_S = 0.00005
 SLICE_PAUSE_S = 0.0
 
 
-class Log(Protocol):
-    """The write-ahead log as the runtime uses it."""
-
-    def save(self, hard_state: HardState | None, entries: list[Entry]) -> None: ...
-
-    def sync(self) -> None: ...
-
-
 class Watchers(Protocol):
     """Who wants to hear of changes."""
 
@@ -65,7 +56,7 @@ class Runtime:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        surroundings: Surroundings,
         member: Member,
         log: Log,
         watchers: Watchers,
@@ -86,7 +77,9 @@ class Runtime:
         self.proposals_failed = 0
         self.sync_durations_s: Callable[[float], None] = lambda duration_s: None
         self.after_turn: list[Callable[[], None]] = []
-        self._loop = loop
+        self._loop = loop = surroundings.loop
+        self._log_worker = surroundings.log_worker
+        self._stopwatch_s = surroundings.stopwatch_s
         self._log = log
         self._watchers = watchers
         self._committer = committer
@@ -106,9 +99,8 @@ class Runtime:
         self._stopped = False
         self._now_s = loop.time()
         self._sync_average_s = 0.0
-        self._sync_thread = ThreadPoolExecutor(1, "wal-sync")
         self._id_prefix = (member.id & 0xFFFF) << 48
-        self._id_suffix = (time.time_ns() // 1_000_000 & 0xFF_FFFF_FFFF) << 8
+        self._id_suffix = (surroundings.wall_ns() // 1_000_000 & 0xFF_FFFF_FFFF) << 8
 
     # -- requests -----------------------------------------------------------------------------
 
@@ -180,7 +172,7 @@ class Runtime:
         closely, and what other sockets brought is gathered first, so that they share a sync.
         """
         is_lone = self._turn_due and 0 < len(self._queue) <= LONE_PROPOSALS
-        if is_lone and perf_counter() - self._turn_ended_s > QUIET_S:
+        if is_lone and self._stopwatch_s() - self._turn_ended_s > QUIET_S:
             self.turn()
 
     def tick(self) -> None:
@@ -207,7 +199,7 @@ class Runtime:
             hook()
         if self._queue and not self._syncing:
             self.schedule_turn()
-        self._turn_ended_s = perf_counter()
+        self._turn_ended_s = self._stopwatch_s()
 
     def _propose_queued(self) -> None:
         batch = self._queue[:BATCH_PROPOSALS_MAX]
@@ -238,13 +230,13 @@ class Runtime:
 
     def _sync(self, ready: Ready) -> bool:
         """Make the log durable; False when a thread does it and `_complete` comes later."""
-        started_s = perf_counter()
+        started_s = self._stopwatch_s()
         if self._sync_average_s < INLINE_SYNC_S:
             self._log.sync()
-            self._note_sync(perf_counter() - started_s)
+            self._note_sync(self._stopwatch_s() - started_s)
             return True
         self._syncing = True
-        future = self._sync_thread.submit(self._log.sync)
+        future = self._log_worker.submit(self._log.sync)
         future.add_done_callback(
             lambda done: self._loop.call_soon_threadsafe(self._synced, done, ready, started_s)
         )
@@ -256,7 +248,7 @@ class Runtime:
         if error is not None:
             self._die(error)
             return
-        self._note_sync(perf_counter() - started_s)
+        self._note_sync(self._stopwatch_s() - started_s)
         self._now_s = self._loop.time()
         self._complete(ready)
         self.turn()
@@ -316,13 +308,14 @@ class Runtime:
     # -- the end ------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Refuse what waits and take no more turns. The log is synced with every turn."""
+        """Refuse what waits and take no more turns. The log is synced with every turn.
+
+        Once the worker's last sync is done, `save_hard_state` ends the log.
+        """
         self._stopped = True
         waiters, self._waiters = self._waiters, {}
         for finish, context, _ in waiters.values():
             finish(context, Stopped())
-        self._sync_thread.shutdown(wait=True)
-        self.save_hard_state()
 
 
 def die(message: str) -> None:

@@ -7,9 +7,6 @@ every 500 ms        leader: revoke expired leases, checkpoint long ones, clear a
 every interval      leader: automatic compaction
 """
 
-import asyncio
-import random
-import time
 from collections.abc import Callable
 
 from petcd.member.apply import COMPACTION, LEASE_CHECKPOINT, LEASE_REVOKE, V2
@@ -17,6 +14,7 @@ from petcd.member.quota import Quota
 from petcd.server.auto_compaction import AutoCompaction
 from petcd.server.log import Logger
 from petcd.server.runtime import Runtime
+from petcd.server.surroundings import Handle, Surroundings
 from petcd.wire.hot import internal_request
 from petcd.wire.kv import CompactionRequest
 from petcd.wire.lease import LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest
@@ -34,9 +32,10 @@ PROGRESS_INTERVAL_S_MIN = 0.1
 PROGRESS_JITTER = 0.1
 
 
-def progress_interval_s(wanted_s: float) -> float:
+def progress_interval_s(wanted_s: float, randrange: Callable[[int], int]) -> float:
     """The interval of progress notices, with this process's own jitter."""
-    return max(wanted_s, PROGRESS_INTERVAL_S_MIN) * (1 + random.random() * PROGRESS_JITTER)
+    jitter = randrange(1_000) / 1_000 * PROGRESS_JITTER
+    return max(wanted_s, PROGRESS_INTERVAL_S_MIN) * (1 + jitter)
 
 
 class Timers:
@@ -44,7 +43,7 @@ class Timers:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        surroundings: Surroundings,
         runtime: Runtime,
         quota: Quota,
         compaction: AutoCompaction | None,
@@ -57,7 +56,8 @@ class Timers:
         progress: Callable[[], None],
     ) -> None:
         self.leases_expired = 0
-        self._loop = loop
+        self._loop = surroundings.loop
+        self._wall_ns = surroundings.wall_ns
         self._runtime = runtime
         self._quota = quota
         self._compaction = compaction
@@ -68,7 +68,7 @@ class Timers:
         self._checkpoint_leases = checkpoint_leases
         self._progress_interval_s = progress_interval_s
         self._progress = progress
-        self._handles: dict[str, asyncio.TimerHandle] = {}
+        self._handles: dict[str, Handle] = {}
 
     def start(self) -> None:
         """Start all timers."""
@@ -112,8 +112,9 @@ class Timers:
                 request = LeaseCheckpointRequest(checkpoints=checkpoints)
                 self._propose(LEASE_CHECKPOINT, request.encode())
         next_ns = runtime.member.applier.v2.expiries.next_ns()
-        if next_ns is not None and next_ns <= time.time_ns():
-            self._propose(V2, Request(Method="SYNC", Time=time.time_ns()).encode())
+        wall_ns = self._wall_ns()
+        if next_ns is not None and next_ns <= wall_ns:
+            self._propose(V2, Request(Method="SYNC", Time=wall_ns).encode())
         self._clear_alarm()
 
     def _revoke_expired(self) -> None:

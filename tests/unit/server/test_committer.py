@@ -5,6 +5,7 @@ from concurrent.futures import Future
 import pytest
 
 from petcd.server.committer import Committer
+from petcd.server.surroundings import Surroundings
 from petcd.storage.memory import MemoryBackend
 
 
@@ -53,8 +54,7 @@ class Rig:
         self.applied = 0
         self.failures = []
         self.committer = Committer(
-            self.loop,
-            self.executor,
+            Surroundings(self.loop, None, self.executor, self.loop.time, None, None),
             self.backend,
             lambda: self.applied,
             self.failures.append,

@@ -164,7 +164,7 @@ def test_a_renewal_of_an_expired_lease_is_answered_when_its_keys_are_gone(start)
     grant = lease.LeaseGrantRequest(TTL=2, ID=77)
     member.call(LEASE + b"LeaseGrant", grant, lease.LeaseGrantResponse)
     put(member, b"k", b"v", lease=77)
-    lessor = member.server._opened.member.lessor
+    lessor = member.server._engine.member.lessor
     lessor._leases[77].expiry_s = 0.0
     stream = member.connection.stream(LEASE + b"LeaseKeepAlive")
     stream.send(lease.LeaseKeepAliveRequest(ID=77).encode())
@@ -176,7 +176,7 @@ def test_a_renewal_takes_back_the_checkpoint_first(start):
     member = start()
     grant = lease.LeaseGrantRequest(TTL=600, ID=77)
     member.call(LEASE + b"LeaseGrant", grant, lease.LeaseGrantResponse)
-    lessor = member.server._opened.member.lessor
+    lessor = member.server._engine.member.lessor
     lessor._leases[77].remaining_s = 5
     stream = member.connection.stream(LEASE + b"LeaseKeepAlive")
     stream.send(lease.LeaseKeepAliveRequest(ID=77).encode())
@@ -267,11 +267,11 @@ def test_the_log_is_cut_and_a_restart_starts_behind_the_cut(start):
     for number in range(400):
         put(member, b"k%d" % (number % 7), b"%d" % number)
     before = hash_kv(member)
-    assert member.server._opened.member.log.first_index() > 200
+    assert member.server._engine.member.log.first_index() > 200
     member.stop()
     again = start(snapshot_count=50)
     assert hash_kv(again).hash == before.hash
-    assert len(again.server._opened.member.log._entries) < 200
+    assert len(again.server._engine.member.log._entries) < 200
     assert put(again, b"x").header.revision == 402
 
 

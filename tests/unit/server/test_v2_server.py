@@ -41,7 +41,7 @@ def test_a_put_of_v3_wakes_a_watch_of_v2(start):
         target=lambda: seen.append(ask(member, "GET", "/w?wait=true&recursive=true"))
     )
     thread.start()
-    watchers = member.server._opened.member.applier.v2.stats
+    watchers = member.server._engine.member.applier.v2.stats
     while not watchers.watchers:
         time.sleep(0.001)
     member.call(KV + b"Put", kv.PutRequest(key=b"/w/x", value=b"v3"), kv.PutResponse)
@@ -109,7 +109,7 @@ def test_compaction_takes_the_notes_along_and_old_watches_get_401(start):
         ask(member, "PUT", "/k?prevExist=true", f"value={value}")
     request = kv.CompactionRequest(revision=7, physical=True)
     member.call(KV + b"Compact", request, kv.CompactionResponse)
-    notes = member.server._opened.member.applier.v2.notes
+    notes = member.server._engine.member.applier.v2.notes
     assert [revision for revision, _ in notes.scan()] == [7]
     status, headers, body = ask(member, "GET", "/k?wait=true&waitIndex=3")
     assert (status, headers["X-Etcd-Index"], body["errorCode"]) == (400, "7", 401)

@@ -1,0 +1,161 @@
+"""One member's machinery put together: what a process and the simulator run alike.
+
+    opened data, network, surroundings, settings  ->  Engine
+                                                       runtime      turns
+                                                       committer    the backend reaches the disk
+                                                       truncation   the log is cut
+                                                       operations   long work
+                                                       timers       what goes by the clock
+                                                       hub, audience  watches
+                                                       publication  the member names itself
+
+It opens nothing and listens to nothing; `serve` and the simulator do, each in its way.
+"""
+
+from collections.abc import Callable
+
+from petcd.member import Member
+from petcd.mvcc.watch_hub import WatchHub
+from petcd.server.audience import Audience
+from petcd.server.auto_compaction import auto_compaction
+from petcd.server.committer import Committer
+from petcd.server.config import ServerConfig
+from petcd.server.log import Logger
+from petcd.server.network import Network
+from petcd.server.opening import Opened
+from petcd.server.operations import Operations
+from petcd.server.publication import Publication
+from petcd.server.pump import Pump
+from petcd.server.runtime import Runtime
+from petcd.server.surroundings import Surroundings
+from petcd.server.timers import Timers, progress_interval_s
+from petcd.server.truncation import Truncation
+from petcd.storage.backend import Batch
+from petcd.wire.hot import header_bytes, header_prefix
+
+# gRPC's receive limit is the request limit and this much for its envelope, as in etcd.
+GRPC_OVERHEAD_BYTES = 512 * 1024
+
+
+class Engine:
+    """A member that runs once it is started. All methods belong to the loop's thread."""
+
+    def __init__(
+        self,
+        opened: Opened,
+        network: Network,
+        surroundings: Surroundings,
+        config: ServerConfig,
+        log: Logger,
+        die: Callable[[BaseException], None],
+    ) -> None:
+        """`die` is called when the member cannot go on: it must take no further turn."""
+        self.opened = opened
+        self.member: Member = opened.member
+        self.quota = opened.quota
+        self._surroundings = surroundings
+        self._config = config
+        self._log = log
+        member = self.member
+        self.committer: Committer[Batch] = Committer(
+            surroundings,
+            opened.backend,
+            lambda: member.applied_index,
+            die,
+            config.backend_batch_interval_s,
+            config.backend_batch_limit,
+        )
+        self.operations = Operations(surroundings, member, opened.backend, self.committer)
+        self._assemble_watches()
+        self._assemble_runtime(network, die)
+        self.timers = self._assemble_timers()
+
+    def _assemble_watches(self) -> None:
+        member = self.member
+        prefix = header_prefix(member.membership.cluster_id, member.id)
+        self.hub = WatchHub(
+            member.store,
+            lambda revision: header_bytes(prefix, revision, member.term),
+            lambda: self._watch_pump.start(),
+            self._config.max_request_bytes + GRPC_OVERHEAD_BYTES,
+        )
+        self._watch_pump = Pump(self._surroundings.loop, self.hub.catch_up_step)
+        self.audience = Audience(self._surroundings.loop, self.hub, member.applier.v2)
+
+    def _assemble_runtime(self, network: Network, die: Callable[[BaseException], None]) -> None:
+        config, opened = self._config, self.opened
+        backend, quota = opened.backend, opened.quota
+        self.runtime = Runtime(
+            self._surroundings,
+            self.member,
+            opened.log,
+            self.audience,
+            self.committer,
+            self.operations,
+            lambda: quota.room_bytes(backend.size_in_use()),
+            die,
+            config.request_timeout_s,
+            config.max_request_bytes,
+            config.max_txn_ops,
+        )
+        self.truncation = Truncation(
+            self.member,
+            opened.log,
+            backend,
+            self.committer,
+            opened.snapshot_index,
+            config.snapshot_count,
+            config.snapshot_catchup_entries,
+            config.max_wals,
+            self.runtime.save_hard_state,
+        )
+        self.runtime.after_turn += [
+            self.truncation.maybe_finish,
+            self.truncation.maybe_start,
+            self.operations.maybe_compact,
+        ]
+
+    def _assemble_timers(self) -> Timers:
+        config = self._config
+        randrange = self._surroundings.randrange
+        return Timers(
+            self._surroundings,
+            self.runtime,
+            self.quota,
+            auto_compaction(config.auto_compaction_mode, config.auto_compaction_retention),
+            self._log,
+            config.heartbeat_ms / 1000,
+            config.backend_batch_interval_s,
+            self.committer.maybe_commit,
+            config.lease_checkpoint,
+            progress_interval_s(config.watch_progress_interval_s, randrange),
+            self.hub.progress_tick,
+        )
+
+    def start(self, published: Callable[[], None]) -> None:
+        """Begin to take turns; `published` is called once this member's name is in the log."""
+        config, runtime = self._config, self.runtime
+        self._publication = Publication(
+            self.member,
+            runtime.propose,
+            runtime.next_request_id,
+            config.name,
+            config.advertise_client_urls,
+            published,
+        )
+        self.timers.start()
+        runtime.turn()  # the founding entries must be applied before an election
+        if self.member.node.raft.tracker.is_singleton:
+            self.member.node.campaign()
+        runtime.schedule_turn()
+        self._publication.start()
+
+    def stop(self) -> None:
+        """Refuse what waits and take no more turns; `finish` when the workers are idle."""
+        self.timers.stop()
+        self.runtime.stop()
+
+    def finish(self) -> None:
+        """Everything is durable afterwards. No work may be under way at the workers."""
+        self.runtime.save_hard_state()
+        self.committer.commit_now()
