@@ -33,12 +33,14 @@ LAYERS: dict[str, tuple[str, ...]] = {
         *("transport", "api", "peer", "version"),
     ),
     "client": ("wire", "transport", "version"),
+    "proxy": ("client", "transport", "version"),
     "cli": ("wire", "client", "version"),
 }
 # the `etcd` command is the server's front; `etcdctl` starts fast because it is not
 BESIDES: dict[str, tuple[str, ...]] = {
     "petcd.cli.ctl.load": ("transport.h2_client",),  # `check perf` keeps a thousand calls going
     "petcd.cli.etcd": ("server", "storage.errors"),
+    "petcd.cli.etcd_gateway": ("proxy", "server.log"),
     "petcd.cli.etcd_help": ("server.config", "server.flag", "server.flag_table"),
 }
 
@@ -57,7 +59,7 @@ EFFECT_BUILTINS = {"open", "input", "print", "exec", "eval", "__import__"}
 OUTSIDE_OF_PURE_ROOMS: dict[str, set[str]] = {"mvcc": {"sortedcontainers", "google_crc32c"}}
 OUTSIDE = {
     *("uvloop", "lmdb", "google_crc32c", "sortedcontainers", "httptools", "hpack", "yaml"),
-    "prometheus_client",
+    *("prometheus_client", "dns"),
 }
 NOT_SHIPPED = {"tests", "bench", "sim", "conftest"}
 

@@ -4,14 +4,13 @@ Exit codes: 0 after a clean stop or for --help and --version, 1 when the member 
 on, 2 for a mistake on the command line.
 """
 
-import asyncio
 import os
 import platform
-import signal
 import sys
 from collections.abc import Callable
 
 from petcd.cli.etcd_help import USAGE, flag_help
+from petcd.cli.serving import serve
 from petcd.server.bootstrap import DataUnusable
 from petcd.server.config import ConfigError, ServerConfig, environment, load_config
 from petcd.server.log import Logger
@@ -61,39 +60,34 @@ def loading_progress(show: bool) -> Callable[[int], None]:
     return progress
 
 
-async def _serve(server: Server, config: ServerConfig) -> None:
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
-    on_terminal = sys.stderr.isatty()
-    starting = asyncio.ensure_future(server.start(loading_progress(on_terminal)))
-    waiting = asyncio.ensure_future(stopped.wait())
-    await asyncio.wait((starting, waiting), return_when=asyncio.FIRST_COMPLETED)
-    try:
-        if starting.done():
-            starting.result()
-            if on_terminal:
-                sys.stderr.write(banner(config))
-            await waiting
-        else:
-            starting.cancel()
-    finally:
-        waiting.cancel()
-        await server.stop()
+class Member:
+    """A server with what a person at a terminal sees of it."""
 
+    def __init__(self, config: ServerConfig, log: Logger) -> None:
+        self._server = Server(config, log)
+        self._config = config
+        self._on_terminal = sys.stderr.isatty()
 
-def _event_loop() -> asyncio.AbstractEventLoop:
-    """uvloop where it exists; the standard loop serves too, slower."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
+    async def start(self) -> None:
+        """See Server."""
+        await self._server.start(loading_progress(self._on_terminal))
+
+    async def stop(self) -> None:
+        """See Server."""
+        await self._server.stop()
+
+    def show(self) -> None:
+        """Say that it serves."""
+        if self._on_terminal:
+            sys.stderr.write(banner(self._config))
 
 
 def run(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
+    if arguments and arguments[0] == "gateway":
+        from petcd.cli import etcd_gateway  # with DNS, which a member seldom needs
+
+        return etcd_gateway.run(arguments[1:])
     if any(word in ("-h", "-help", "--help") for word in arguments):
         sys.stderr.write(USAGE)
         sys.stdout.write(flag_help())
@@ -101,8 +95,8 @@ def run(arguments: list[str]) -> int:
     if any(word in ("-version", "--version") for word in arguments):
         sys.stdout.write(version_text())
         return 0
-    if arguments and arguments[0] in ("gateway", "grpc-proxy"):
-        sys.stderr.write(f"etcd: '{arguments[0]}' is not served yet\n")
+    if arguments and arguments[0] == "grpc-proxy":
+        sys.stderr.write("etcd: 'grpc-proxy' is not served yet\n")
         return 1
     try:
         config = load_config(arguments, environment())
@@ -116,8 +110,8 @@ def run(arguments: list[str]) -> int:
     for note in config.notes:
         log.warn(note)
     try:
-        with asyncio.Runner(loop_factory=_event_loop) as runner:
-            runner.run(_serve(Server(config, log), config))
+        member = Member(config, log)
+        serve(member, log, member.show)
     except (ConfigError, StorageError, DataUnusable, DecodeError, OSError) as error:
         log.fatal("cannot start", error=str(error))
         return 1
