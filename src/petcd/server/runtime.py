@@ -37,10 +37,8 @@ PROPOSALS_MAX = 100_000
 BATCH_PROPOSALS_MAX = 1_000
 # Above this average time a sync leaves the loop for a thread.
 INLINE_SYNC_S = 0.005
-# A turn is taken at once for so few proposals, when the last turn ended longer ago than this: a
-# client that waits for each answer needs more time than that to ask again, one of many does not.
+# A turn is taken at once for so few proposals, unless the last turn had more.
 LONE_PROPOSALS = 2
-QUIET_S = 0.00005
 # How long a slice of background work may hold the loop between two looks at the sockets.
 SLICE_PAUSE_S = 0.0
 
@@ -94,7 +92,7 @@ class Runtime:
         self._hard_state: HardState | None = None
         self._alarm_due = False
         self._turn_due = False
-        self._turn_ended_s = 0.0
+        self._crowded = False
         self._syncing = False
         self._stopped = False
         self._now_s = loop.time()
@@ -166,14 +164,14 @@ class Runtime:
             self._loop.call_soon(self.turn)
 
     def received(self) -> None:
-        """A socket's bytes are handled: when nothing went on just before, take the turn now.
+        """A socket's bytes are handled: a lone client's proposal need not wait for the loop.
 
-        A lone client then waits for no round of the loop. Under load turns follow each other
-        closely, and what other sockets brought is gathered first, so that they share a sync.
+        Only one turn is taken so in a round of the loop, and none after a turn with many: what
+        other sockets bring is gathered first, so that they share a sync.
         """
-        is_lone = self._turn_due and 0 < len(self._queue) <= LONE_PROPOSALS
-        if is_lone and self._stopwatch_s() - self._turn_ended_s > QUIET_S:
+        if self._turn_due and not self._crowded and 0 < len(self._queue) <= LONE_PROPOSALS:
             self.turn()
+            self._turn_due = self._crowded = True  # the turn that the loop has still to call
 
     def tick(self) -> None:
         """A heartbeat interval has passed."""
@@ -187,6 +185,7 @@ class Runtime:
         if self._syncing or self._stopped:
             return
         self._now_s = self._loop.time()
+        self._crowded = len(self._queue) > LONE_PROPOSALS
         try:
             if self._queue:
                 self._propose_queued()
@@ -199,7 +198,6 @@ class Runtime:
             hook()
         if self._queue and not self._syncing:
             self.schedule_turn()
-        self._turn_ended_s = self._stopwatch_s()
 
     def _propose_queued(self) -> None:
         batch = self._queue[:BATCH_PROPOSALS_MAX]
