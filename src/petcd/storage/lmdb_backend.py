@@ -52,6 +52,8 @@ SLICE_ROWS_MIN: Final = 250
 SLICE_ROWS_MAX: Final = 1000
 _SLICES: Final = 16
 _SLEEP_S: Final = 0.0001
+# Chunks that ``write_database`` commits together.
+_CHUNKS_A_TRANSACTION: Final = 64
 
 _NEW: Final = ".new"
 _DEFRAG: Final = ".defrag.tmp"
@@ -143,7 +145,7 @@ class LmdbBackend(PendingWrites):
             for leftover in (_NEW, _NEW + _LOCK, _DEFRAG, _LOCK):
                 _remove(path + leftover)
             if not os.path.exists(path):
-                _make(path)
+                write_database(path, ())
         except OSError as error:
             raise BackendDamaged(path, error.strerror or str(error)) from error
         self._open()
@@ -187,9 +189,7 @@ class LmdbBackend(PendingWrites):
             raise BackendDamaged(self._path, str(error)) from error
         return value
 
-    def stored_rows(
-        self, bucket: bytes, start: bytes, end: bytes | None, limit: int
-    ) -> list[Row]:
+    def stored_rows(self, bucket: bytes, start: bytes, end: bytes | None, limit: int) -> list[Row]:
         """Rows as of the last commit.  Raises BackendDamaged."""
         try:
             cursor = self._read.cursor(self._databases[bucket])
@@ -338,8 +338,8 @@ def _pages(stat: dict[str, int]) -> int:
     return stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
 
 
-def _open_env(path: str) -> Any:
-    """The environment on `path`, with the largest map that can be had."""
+def _open_env(path: str, sync: bool = True) -> Any:
+    """The environment on `path`, with the largest map that can be had; commits `sync` or not."""
     for map_bytes in MAP_BYTES:
         try:
             return lmdb.open(
@@ -350,8 +350,8 @@ def _open_env(path: str) -> Any:
                 max_readers=READERS_MAX,
                 mode=FILE_MODE,
                 readahead=True,
-                sync=True,
-                metasync=True,
+                sync=sync,
+                metasync=sync,
                 writemap=False,
                 lock=True,
             )
@@ -373,23 +373,46 @@ def _fill_up(path: str, env: Any) -> None:
         os.truncate(path, size)
 
 
-def _make(path: str) -> None:
-    """A new file with empty buckets, complete before it gets its name."""
+def write_database(path: str, buckets: Iterable[tuple[bytes, Iterator[list[Row]]]]) -> None:
+    """Make a new file, replacing one that is there, with these buckets' rows; complete and synced
+    before it gets its name.
+
+    The rows come in chunks, by key; buckets that are not given are empty.  For a worker thread too:
+    it sleeps between chunks.  Raises StorageFailed, BackendDamaged when no file can be made there,
+    and what `buckets` raises.
+    """
     temporary = path + _NEW
     try:
-        env = _open_env(temporary)
+        for leftover in (temporary, temporary + _LOCK):
+            _remove(leftover)
+        env = _open_env(temporary, sync=False)
         try:
             with env.begin(write=True) as txn:
-                for name in BUCKETS:
-                    env.open_db(name, txn=txn)
+                databases = {name: env.open_db(name, txn=txn) for name in BUCKETS}
+            for name, chunks in buckets:
+                _write_rows(env, databases[name], chunks)
             env.sync(True)
         finally:
             env.close()
+            _remove(temporary + _LOCK)
         os.replace(temporary, path)
-        _remove(temporary + _LOCK)
         sync_directory(os.path.dirname(path))
     except (lmdb.Error, OSError) as error:
         raise StorageFailed(path, str(error)) from error
+
+
+def _write_rows(env: Any, database: Any, chunks: Iterator[list[Row]]) -> None:
+    """A transaction every so many chunks, since LMDB keeps an open one's pages in memory."""
+    more = True
+    while more:
+        more = False
+        with env.begin(write=True) as txn:
+            cursor = txn.cursor(database)
+            for rows in islice(chunks, _CHUNKS_A_TRANSACTION):
+                consumed, added = cursor.putmulti(rows, append=True)
+                assert consumed == added == len(rows), f"{added} of {len(rows)} rows written"
+                time.sleep(_SLEEP_S)
+                more = True
 
 
 def _remove(path: str) -> None:
