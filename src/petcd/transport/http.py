@@ -62,3 +62,28 @@ class HttpResponder(Protocol):
 
 
 HttpHandler = Callable[[HttpRequest, HttpResponder], None]
+
+
+class BodySink(Protocol):
+    """Takes the body of a request in pieces, so that it need not fit into memory, and answers.
+
+    It may answer before the body is complete: the rest is then not read and the connection closed.
+    """
+
+    @property
+    def full(self) -> bool:
+        """Wants no more for now. When that changes it calls its `more_wanted`."""
+
+    more_wanted: Callable[[], None]
+    """Set by the connection."""
+
+    def write(self, piece: bytes) -> None:
+        """The next bytes."""
+
+    def end(self) -> None:
+        """That was all."""
+
+
+SinkOpener = Callable[[HttpRequest, HttpResponder], BodySink | None]
+"""Asked when a request's head is there (its body is still empty): a sink, or None to have the whole
+body gathered for the handler."""

@@ -3,6 +3,7 @@
 ```
   receive -> head (http1_head) -> body (http1_body) -> handler(request, responder)
                                                         responder -> out -> take_output
+                                     or in pieces -> sink of `open_sink`
 ```
 
 One request at a time: what a client sends ahead waits, and beyond a bound `wants_input` is false
@@ -17,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from petcd.transport.http import Header, HttpHandler, HttpRequest
+from petcd.transport.http import BodySink, Header, HttpHandler, HttpRequest, SinkOpener
 from petcd.transport.http1_body import BodyReader
 from petcd.transport.http1_head import (
     HeaderSection,
@@ -32,6 +33,7 @@ from petcd.transport.limits import (
     HEADER_SECTIONS_MAX,
     HTTP_HEAD_BYTES_MAX,
     HTTP_PIPELINE_BYTES_MAX,
+    SINK_BODY_BYTES_MAX,
 )
 from petcd.transport.options import TransportLimits
 
@@ -197,6 +199,7 @@ class Http1ServerEngine:
         "_section",
         "_sections",
         "_since",
+        "_sink",
         "_working",
         "close_after",
         "closed",
@@ -209,6 +212,7 @@ class Http1ServerEngine:
         "now",
         "on_failure",
         "on_output",
+        "open_sink",
         "peer",
         "wants_input",
         "write_paused",
@@ -227,6 +231,7 @@ class Http1ServerEngine:
         self.http_date = http_date
         self.on_output: Callable[[], None] = lambda: None
         self.on_failure: Callable[[str, Exception], None] = lambda what, error: None
+        self.open_sink: SinkOpener | None = None
         self.now = 0.0
         self.closed = False
         self.lingers = False
@@ -249,6 +254,7 @@ class Http1ServerEngine:
         self._section: HeaderSection | None = None
         self._sections: dict[bytes, HeaderSection] = {}
         self._body: BodyReader | None = None
+        self._sink: BodySink | None = None
         self._responder: Http1Responder | None = None
         self._since = 0.0
         self._working = False
@@ -259,7 +265,7 @@ class Http1ServerEngine:
         """Bytes from the socket at time `now`. Raises nothing; see `closed`."""
         if self.closed:
             return
-        if not self._rest and self._body is None:
+        if (not self._rest and self._body is None) or self._sink is not None:
             self._since = now
         self.now = now
         self._rest = self._rest + data if self._rest else data
@@ -270,22 +276,28 @@ class Http1ServerEngine:
         """Requests as long as there are whole ones and the one before is answered."""
         self._working = True
         try:
-            while self._responder is None and not self.closed and self._step():
-                pass
+            while (self._responder is None or self._sink is not None) and not self.closed:
+                if not self._step():
+                    break
         except HttpError as error:
             self._refuse(error)
         self._working = False
-        self.wants_input = self._responder is None or len(self._rest) < HTTP_PIPELINE_BYTES_MAX
+        if self._sink is not None:
+            self.wants_input = not self._sink.full
+        else:
+            self.wants_input = self._responder is None or len(self._rest) < HTTP_PIPELINE_BYTES_MAX
 
     def _step(self) -> bool:
         """One part of a request; False when more input is needed."""
         if self._body is None and not self._take_head():
             return False
-        body = self._body
+        body, sink = self._body, self._sink
         assert body is not None
-        if not body.done:
+        if not body.done and (sink is None or not sink.full):
             taken = body.feed(self._rest, 0)
             self._rest = self._rest[taken:]
+        if sink is not None:
+            return self._pass_on(body, sink)
         if not body.done:
             return False
         self._serve(bytes(body.body))
@@ -318,10 +330,76 @@ class Http1ServerEngine:
         self._rest = rest[end + 4 :]
         self._line = line
         self._section = section
-        self._body = BodyReader(section.length, self.limits.max_http_body_bytes)
+        if self.open_sink is not None and self._open(line, section):
+            if self.closed:  # it has answered
+                return False
+            self._body = BodyReader(section.length, SINK_BODY_BYTES_MAX)
+        else:
+            self._body = BodyReader(section.length, self.limits.max_http_body_bytes)
         if section.expects_continue and line.minor and not self._body.done and not self._rest:
             self.put(b"HTTP/1.1 100 Continue\r\n\r\n")
         return True
+
+    def _open(self, line: RequestLine, section: HeaderSection) -> bool:
+        """Whether a sink takes the body of this request."""
+        assert self.open_sink is not None
+        self.method = line.method
+        self.minor = line.minor
+        # An answer that is given now comes before the body is read.
+        self.close_after = True
+        responder = Http1Responder(self)
+        request = HttpRequest(line.method, line.target, list(section.fields), b"", self.peer)
+        self._responder = responder
+        try:
+            sink = self.open_sink(request, responder)
+        except Exception as error:
+            self.on_failure(f"{line.method} {line.target}", error)
+            self._lose(responder)
+            return True
+        if sink is None:
+            assert not responder.started, "answered without a sink"
+            self._responder = None
+            return False
+        if self.closed:
+            self.lingers = True
+        else:
+            sink.more_wanted = self._more_wanted
+            self._sink = sink
+        return True
+
+    def _pass_on(self, body: BodyReader, sink: BodySink) -> bool:
+        """A piece of the body for its sink; False when more input, or room, is needed."""
+        responder = self._responder
+        assert responder is not None
+        try:
+            if body.body:
+                piece = bytes(body.body)
+                body.body.clear()
+                sink.write(piece)
+            if not body.done or self._sink is None:
+                return False
+            self._sink = None
+            self._body = None
+            self.close_after = self._closes_after()
+            sink.end()
+        except Exception as error:
+            self.on_failure(f"{self.method} body", error)
+            self._lose(responder)
+        return True
+
+    def _more_wanted(self) -> None:
+        self._since = self.now
+        if not self._working and self._sink is not None:
+            self._work()
+            if self._idle:
+                self._idle = False
+                self.on_output()
+
+    def _closes_after(self) -> bool:
+        line, section = self._line, self._section
+        assert line is not None and section is not None
+        persistent = section.keep_alive if not line.minor else not section.close
+        return self.draining or not persistent
 
     def _serve(self, body: bytes) -> None:
         line, section = self._line, self._section
@@ -329,8 +407,7 @@ class Http1ServerEngine:
         self._body = None
         self.method = line.method
         self.minor = line.minor
-        persistent = section.keep_alive if not line.minor else not section.close
-        self.close_after = self.draining or not persistent
+        self.close_after = self._closes_after()
         responder = self._responder = Http1Responder(self)
         request = HttpRequest(line.method, line.target, list(section.fields), body, self.peer)
         try:
@@ -349,6 +426,13 @@ class Http1ServerEngine:
         responder.abandon()
 
     def _refuse(self, error: HttpError) -> None:
+        responder = self._responder
+        if responder is not None:  # its body went to a sink
+            if responder.started:
+                self._lose(responder)
+                return
+            self._sink = None
+            responder.abandon()
         status = b"%d %s" % (error.status, REASONS[error.status])
         text = status + b": " + error.why.encode() if error.status == 400 else status
         self.put(
@@ -380,6 +464,10 @@ class Http1ServerEngine:
         """The current answer is complete: go on with the next request."""
         self._responder = None
         self._since = self.now
+        if self._body is not None:  # its rest is not worth reading
+            self._sink = None
+            self._body = None
+            self.lingers = True
         if self.close_after:
             self.closed = True
         elif not self._working:
@@ -424,10 +512,13 @@ class Http1ServerEngine:
         if self.write_paused:
             if now - self._paused_at > limits.idle_timeout_s:
                 self.connection_lost()
+        elif self._sink is not None:
+            if waited > limits.header_timeout_s and not self._sink.full:
+                self._time_out()
         elif self._responder is not None:
             return
         elif self._body is not None:
-            enough = len(self._body.body) >= limits.body_bytes_per_s_min * waited
+            enough = self._body.taken >= limits.body_bytes_per_s_min * waited
             if waited > limits.header_timeout_s and not enough:
                 self._time_out()
         elif self._rest:
@@ -454,6 +545,7 @@ class Http1ServerEngine:
         self.closed = True
         self._out.clear()
         self._out_bytes = 0
+        self._sink = None
         responder = self._responder
         self._responder = None
         if responder is not None:

@@ -23,13 +23,26 @@ _HEX = frozenset(b"0123456789abcdefABCDEF")
 class BodyReader:
     """One body; `left` is what the current chunk or the whole body still lacks."""
 
-    __slots__ = ("_chunked", "_left", "_limit", "_line", "_state", "_trailer_bytes", "body", "done")
+    __slots__ = (
+        "_chunked",
+        "_left",
+        "_limit",
+        "_line",
+        "_state",
+        "_trailer_bytes",
+        "body",
+        "done",
+        "taken",
+    )
 
     def __init__(self, length: int, limit: int) -> None:
         """`length` is the announced size, -1 for chunks; `limit` the largest body that is taken."""
         if length > limit:
             raise HttpError(413, "request body too large")
         self.body = bytearray()
+        """What was taken; the caller may clear it when it passes the pieces on."""
+        self.taken = 0
+        """Bytes of the body so far."""
         self._limit = limit
         self._chunked = length < 0
         self._left = max(length, 0)
@@ -62,6 +75,7 @@ class BodyReader:
     def _take_data(self, data: bytes, pos: int) -> int:
         piece = data[pos : pos + self._left]
         self.body += piece
+        self.taken += len(piece)
         self._left -= len(piece)
         if not self._left:
             if self._chunked:
@@ -76,7 +90,7 @@ class BodyReader:
             if not digits or len(digits) > 8 or not _HEX.issuperset(digits) or b"\0" in extension:
                 raise HttpError(400, "malformed chunk size")
             self._left = int(digits, 16)
-            if len(self.body) + self._left > self._limit:
+            if self.taken + self._left > self._limit:
                 raise HttpError(413, "request body too large")
             self._state = _DATA if self._left else _TRAILER
         elif self._state == _DATA_END:

@@ -104,6 +104,8 @@ HTTP_PIPELINE_BYTES_MAX = 128 << 10
 """Input kept while a request is being answered; beyond it the socket is not read."""
 CHUNK_LINE_BYTES_MAX = 4096
 """A chunk's size with its extensions, or one trailer line; Go's net/http: 4096."""
+SINK_BODY_BYTES_MAX = 1 << 40
+"""A body that is taken in pieces and never gathered; etcd's limit of a snapshot."""
 TRAILER_BYTES_MAX = 16 << 10
 """All trailer lines of a request; they are dropped."""
 HEADER_SECTIONS_MAX = 16

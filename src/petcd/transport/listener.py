@@ -22,7 +22,7 @@ from typing import cast
 
 from petcd.transport.frames import PREFACE
 from petcd.transport.h2_server import Http2ServerEngine
-from petcd.transport.http import HttpHandler, HttpRequest, HttpResponder
+from petcd.transport.http import HttpHandler, HttpRequest, HttpResponder, SinkOpener
 from petcd.transport.http1 import Http1ServerEngine
 from petcd.transport.options import TransportLimits
 from petcd.transport.router import Router
@@ -122,6 +122,7 @@ class _Connection(asyncio.Protocol):
         engine = Http1ServerEngine(handler, listener.limits, self.peer, listener.date)
         engine.on_output = self._output
         engine.on_failure = listener.failed
+        engine.open_sink = listener.open_sink
         return engine
 
     def _http2(self) -> Http2ServerEngine:
@@ -210,7 +211,8 @@ class Listener:
 
     Made inside a running event loop. `on_failure(what, error)` learns of exceptions in handlers.
     `after_receive()` is called when the bytes that a socket brought are handled, before answers go
-    out: the place to finish work that gathers them.
+    out: the place to finish work that gathers them. `open_sink` may take the body of an HTTP/1.1
+    request in pieces.
     Byte counters, for the metrics: `message_bytes_received` and `message_bytes_sent` of gRPC.
     """
 
@@ -226,6 +228,7 @@ class Listener:
         self.loop = asyncio.get_running_loop()
         self.on_failure: Callable[[str, Exception], None] = self._log
         self.after_receive: Callable[[], None] | None = None
+        self.open_sink: SinkOpener | None = None
         self.connections: set[_Connection] = set()
         self._dirty: list[_Connection] = []
         self._timed: set[_Connection] = set()
