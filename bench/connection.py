@@ -34,6 +34,7 @@ TOP_UP_BYTES = 1 << 30
 CONNECT_TIMEOUT_S = 5.0
 
 UNKNOWN_STATUS = 2
+UNAVAILABLE = 14
 Done = Callable[[int, bytes], None]  # grpc status and the reply's message
 
 
@@ -143,12 +144,13 @@ class Connection(asyncio.Protocol):
         self.transport.write(start)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
         if not self.closed.done():
             self.closed.set_result(None)
         calls, self.calls = self.calls, {}
         for call in calls.values():
             call.fields = {b"grpc-message": b"connection lost"}
-            call.done(14, b"")
+            call.done(UNAVAILABLE, b"")
 
     def data_received(self, data: bytes) -> None:
         if self.raw is not None:
@@ -294,6 +296,8 @@ class Connection(asyncio.Protocol):
 
     async def call(self, path: str, body: bytes) -> bytes:
         """One unary call; returns the reply's message or raises GrpcError."""
+        if self.closed.done():
+            raise GrpcError(UNAVAILABLE, "connection lost")
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
         def done(status: int, message: bytes) -> None:

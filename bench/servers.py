@@ -7,6 +7,7 @@ Both get the same flags and environment. A server's state lives in one fresh fol
 import asyncio
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -27,6 +28,7 @@ START_TIMEOUT_S = 120.0  # restarting on a million keys takes seconds
 STOP_TIMEOUT_S = 30.0
 POLL_S = 0.005
 QUOTA_BYTES = 8 << 30  # the million keys and their history stay below it
+PORTS = (10_000, 32_768)
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -62,33 +64,49 @@ def command_of(kind: str) -> list[str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago."""
+    """Ports that were free a moment ago.
+
+    They lie below those that the system gives to outgoing connections (32768 and up on Linux), so
+    that none of these takes the port of a server that is down for a while.
+    """
+    found: list[int] = []
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        while len(found) < count:
+            each = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                each.bind(("127.0.0.1", random.SystemRandom().randrange(*PORTS)))
+                found.append(each.getsockname()[1])
+    return found
 
 
 class Server:
-    """One member of one kind (`petcd` or `etcd`) on a data directory of its own."""
+    """One member of one kind (`petcd` or `etcd`) on a data directory of its own.
 
-    def __init__(self, kind: str, *flags: str) -> None:
+    It is a cluster of itself unless `initial_cluster` names more members. Others reach it at
+    `peer_url`, which may be a proxy's.
+    """
+
+    def __init__(self, kind: str, *flags: str, name: str = "bench") -> None:
         SCRATCH.mkdir(parents=True, exist_ok=True)
         self.kind = kind
+        self.name = name
         self.flags = flags
         self.folder = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=SCRATCH))
         self.port, self.peer_port = free_ports(2)
+        self.peer_url = f"http://127.0.0.1:{self.peer_port}"
+        self.initial_cluster = f"{name}={self.peer_url}"
+        self.initial_cluster_state = "new"
         self.process: subprocess.Popen[bytes] | None = None
 
     def command(self) -> list[str]:
         client, peer = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.peer_port}"
         return [
             *command_of(self.kind),
-            *("--name", "bench", "--data-dir", str(self.folder / "data")),
+            *("--name", self.name, "--data-dir", str(self.folder / "data")),
             *("--listen-client-urls", client, "--advertise-client-urls", client),
-            *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
-            *("--initial-cluster", f"bench={peer}", "--log-level", "error"),
+            *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", self.peer_url),
+            *("--initial-cluster", self.initial_cluster, "--log-level", "error"),
+            *("--initial-cluster-state", self.initial_cluster_state),
             *("--quota-backend-bytes", str(QUOTA_BYTES)),
             *self.flags,
         ]
@@ -99,7 +117,9 @@ class Server:
         if self.kind == "petcd" and compiled():
             env["PYTHONPATH"] = compiled()
         with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen(self.command(), env=env, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                self.command(), env=env, stdout=log, stderr=log, start_new_session=True
+            )
         return self.process
 
     async def start(self) -> float:
@@ -143,11 +163,17 @@ class Server:
         """Bytes that the data directory occupies."""
         return sum(p.stat().st_blocks * 512 for p in self.folder.rglob("*") if p.is_file())
 
+    def terminate(self) -> None:
+        """SIGTERM, without waiting for the end."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGCONT)  # a paused one would not hear it
+            self.process.send_signal(signal.SIGTERM)
+
     def stop(self) -> None:
         """SIGTERM, then SIGKILL when that does not help."""
         if self.process is None:
             return
-        self.process.send_signal(signal.SIGTERM)
+        self.terminate()
         try:
             self.process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -168,9 +194,9 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def running(kind: str) -> AsyncIterator[Server]:
+async def running(kind: str, *flags: str) -> AsyncIterator[Server]:
     """A started server on a fresh data directory, which goes at the end."""
-    server = Server(kind)
+    server = Server(kind, *flags)
     try:
         await server.start()
         yield server

@@ -41,6 +41,7 @@ BESIDES: dict[str, tuple[str, ...]] = {
     "petcd.cli.ctl.load": ("transport.h2_client",),  # `check perf` keeps a thousand calls going
     "petcd.cli.etcd": ("server", "storage.errors"),
     "petcd.cli.etcd_gateway": ("proxy", "server.log"),
+    "petcd.cli.render": ("server.flag", "server.flag_table"),
     "petcd.cli.etcd_help": ("server.config", "server.flag", "server.flag_table"),
 }
 
@@ -61,7 +62,7 @@ OUTSIDE = {
     *("uvloop", "lmdb", "google_crc32c", "sortedcontainers", "httptools", "hpack", "yaml"),
     *("prometheus_client", "dns"),
 }
-NOT_SHIPPED = {"tests", "bench", "sim", "conftest"}
+NOT_SHIPPED = {"tests", "bench", "sim", "faults", "conftest"}
 
 
 def module_name(path: Path) -> str:
@@ -141,10 +142,10 @@ def test_every_room_has_its_row_in_the_table() -> None:
     assert rooms <= set(LAYERS), f"no row for {sorted(rooms - set(LAYERS))}"
 
 
-def test_the_bench_does_not_look_into_the_server() -> None:
+def test_the_bench_and_the_faults_do_not_look_into_the_server() -> None:
     """It must load petcd and etcd alike, over the wire; it may share the message classes."""
     found = []
-    for path in sorted((ROOT / "bench").rglob("*.py")):
+    for path in sorted([*(ROOT / "bench").rglob("*.py"), *(ROOT / "faults").rglob("*.py")]):
         for name in imported_names(ast.parse(path.read_text()), f"bench.{path.stem}", False):
             if is_within(name, "petcd") and not is_within(name, "petcd.wire"):
                 found.append(f"{path.relative_to(ROOT)} imports {name}")

@@ -1,0 +1,142 @@
+"""One fault after the other on one cluster under load, and what must be true at the end.
+
+    a cycle:   load alone | harm | load under the fault | heal | load alone, until all serve | hash
+
+A cycle is void, and the run with it, when there was too little traffic to prove anything: before
+and after a fault `FLOOR_PER_SECOND`, and some during it while a majority is connected.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from bench.clusters import UNREACHABLE
+from bench.servers import ServerFailed
+from faults.kinds import Fault
+from faults.recording import Recorder
+from faults.stand import Stand
+from faults.verdict import Verdict, judge
+from faults.workload import PER_SECOND, Workload
+
+FLOOR_PER_SECOND = 50
+FLOOR_DURING = 5  # operations in a fault of a minority; elections may take most of the time
+ALONE_S = 0.6  # of traffic before and after a fault
+HEAL_TIMEOUT_S = 30.0
+HASH_TIMEOUT_S = 20.0
+SNAPSHOT_COUNT = 200  # entries: the log is cut back all the time
+
+Say = Callable[[str], None]
+
+
+class Cycle(NamedTuple):
+    """What one fault did."""
+
+    fault: str
+    to: str
+    seconds: float
+    recovery_s: float  # from healing until every member serves
+    before: float  # operations a second
+    during: float
+    after: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.fault} ({self.to}) {self.seconds:.1f} s, all serve {self.recovery_s:.1f} s "
+            f"later; operations/s: {self.before:.0f} before, {self.during:.0f} during, "
+            f"{self.after:.0f} after"
+        )
+
+
+class Outcome(NamedTuple):
+    """A whole run. It passes when there are no violations and nothing was void."""
+
+    cycles: list[Cycle]
+    verdict: Verdict
+    void: list[str]
+
+
+class Run:
+    """A stand, its load, and the faults done to it so far."""
+
+    def __init__(self, stand: Stand, seed: int, per_second: int = PER_SECOND) -> None:
+        self.stand = stand
+        self.recorder = Recorder()
+        self.load = Workload(stand.members, self.recorder, seed, per_second)
+        self.cycles: list[Cycle] = []
+        self.void: list[str] = []
+
+    async def traffic(self, seconds: float) -> float:
+        """Lets the load go on for so long; returns operations a second."""
+        answered, begin = self.recorder.answered, time.monotonic()
+        await asyncio.sleep(seconds)
+        self.load.check_clients()
+        return (self.recorder.answered - answered) / (time.monotonic() - begin)
+
+    async def cycle(self, fault: Fault) -> Cycle:
+        stand, recorder = self.stand, self.recorder
+        before = await self.traffic(ALONE_S)
+        recorder.note(fault.name)
+        answered, begin = recorder.answered, time.monotonic()
+        to = await fault.harm(stand)
+        await stand.sleep(*fault.seconds)
+        self.load.check_clients()
+        seconds = time.monotonic() - begin
+        during = recorder.answered - answered
+        recorder.note("healed")
+        stand.heal()
+        recovery_s = await stand.healthy(HEAL_TIMEOUT_S)
+        after = await self.traffic(ALONE_S)
+        await self.same_hashes()
+        done = Cycle(fault.name, to, seconds, recovery_s, before, during / seconds, after)
+        self.judge_traffic(done, fault, during)
+        self.cycles.append(done)
+        return done
+
+    def judge_traffic(self, cycle: Cycle, fault: Fault, during: int) -> None:
+        if min(cycle.before, cycle.after) < FLOOR_PER_SECOND:
+            self.void.append(f"fewer than {FLOOR_PER_SECOND} operations a second: {cycle}")
+        if fault.majority and cycle.seconds > 3.0 and during < FLOOR_DURING:
+            self.void.append(f"fewer than {FLOOR_DURING} operations under the fault: {cycle}")
+
+    async def same_hashes(self) -> None:
+        """Every member has the same data at a revision that all have reached."""
+        begin = time.monotonic()
+        while True:
+            try:
+                statuses = await self.stand.statuses()
+                if len(statuses) == len(self.stand.members):
+                    revision = min(one.header.revision for one in statuses.values() if one.header)
+                    hashes = await self.stand.hashes(revision)
+                    self.recorder.hashes(self.stand, revision, hashes)
+                    if len({one.compact_revision for one in hashes.values()}) == 1:
+                        return
+            except UNREACHABLE:
+                pass  # compacted meanwhile, or busy: ask anew
+            if time.monotonic() - begin > HASH_TIMEOUT_S:
+                raise ServerFailed(f"members do not give a hash for {HASH_TIMEOUT_S:.0f} s")
+            await asyncio.sleep(0.1)
+
+    async def finish(self) -> Outcome:
+        """Ends the load, reads everything once more, and judges what was written down."""
+        await self.load.settle()
+        await self.load.end()
+        await self.same_hashes()
+        return Outcome(self.cycles, judge(self.recorder.history), self.void)
+
+
+async def run(
+    kinds: Sequence[str], faults: Sequence[Fault], seed: int, say: Say, *flags: str
+) -> Outcome:
+    """A fresh cluster of members of these kinds, all the faults, and the verdict."""
+    stand = Stand(kinds, seed, "--snapshot-count", str(SNAPSHOT_COUNT), *flags)
+    try:
+        await stand.start()
+        running = Run(stand, seed)
+        running.load.begin()
+        await running.traffic(ALONE_S)
+        for number, fault in enumerate(faults, 1):
+            say(f"{number}/{len(faults)} {await running.cycle(fault)}")
+        return await running.finish()
+    finally:
+        await stand.close()
