@@ -58,6 +58,14 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
     member.NoLeader: (UNAVAILABLE, "etcdserver: no leader"),
     member.LeaderChanged: (UNAVAILABLE, "etcdserver: leader changed"),
     member.TimedOut: (UNAVAILABLE, "etcdserver: request timed out"),
+    member.TimedOutByLeaderFailure: (
+        UNAVAILABLE,
+        "etcdserver: request timed out, possibly due to previous leader failure",
+    ),
+    member.TimedOutByConnectionLoss: (
+        UNAVAILABLE,
+        "etcdserver: request timed out, possibly due to connection lost",
+    ),
     member.Stopped: (UNAVAILABLE, "etcdserver: server stopped"),
     MemberKnown: (FAILED_PRECONDITION, "etcdserver: member ID already exist"),
     MemberUnknown: (NOT_FOUND, "etcdserver: member not found"),

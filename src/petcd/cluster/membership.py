@@ -110,15 +110,19 @@ class Membership:
         self.cluster_id = cluster_id
         self.local_id = local_id
         self.version: str | None = None
+        # Counts changes of the list, for whoever follows it.
+        self.changes = 0
         self._members: dict[int, MemberInfo] = {}
         self._removed: set[int] = set()
 
     def load(self) -> None:
         """Read members, removed ids and the cluster version from the backend."""
+        self._members.clear()
         for _, value in self._backend.scan(MEMBERS, b"", None):
             member = MemberInfo.from_json(value)
             self._members[member.id] = member
         self._removed = {int(key, 16) for key, _ in self._backend.scan(MEMBERS_REMOVED, b"", None)}
+        self.changes += 1
         version = self._backend.get(CLUSTER, CLUSTER_VERSION_KEY)
         self.version = version.decode() if version is not None else None
 
@@ -193,6 +197,7 @@ class Membership:
         key = format_id(member_id).encode()
         self._members.pop(member_id, None)
         self._removed.add(member_id)
+        self.changes += 1
         self._backend.delete(MEMBERS, key)
         self._backend.put(MEMBERS_REMOVED, key, _REMOVED_VALUE)
 
@@ -213,4 +218,5 @@ class Membership:
 
     def _put(self, member: MemberInfo) -> None:
         self._members[member.id] = member
+        self.changes += 1
         self._backend.put(MEMBERS, format_id(member.id).encode(), member.to_json())

@@ -38,6 +38,14 @@ class TimedOut(RequestRefused):
     """The request was not committed in time; its outcome is not known."""
 
 
+class TimedOutByLeaderFailure(TimedOut):
+    """The same, and a leader was lost meanwhile."""
+
+
+class TimedOutByConnectionLoss(TimedOut):
+    """The same, and this member was cut off from those who must take the request."""
+
+
 class Stopped(RequestRefused):
     """The member is shutting down."""
 

@@ -41,6 +41,7 @@ from petcd.raft.types import (
     Entry,
     EntryType,
     Message,
+    Snapshot,
     StateType,
 )
 from petcd.wire.raftpb import ConfChange as WireConfChange
@@ -78,6 +79,8 @@ class Member:
         self._first_commit_term = 0
         self._was_leader = False
         self.leader_changes = 0
+        # When this member learned of the present leader, or of the last one when there is none.
+        self.leader_since_s = 0.0
         self._last_leader_id = 0
 
     # -- who we are ---------------------------------------------------------------------------
@@ -124,11 +127,14 @@ class Member:
             raise NoLeader from None
 
     def propose_conf_change(self, change: ConfChange) -> None:
-        """Propose a change of the raft configuration."""
-        self.node.propose_conf_change(change)
+        """Propose a change of the raft configuration. Raises NoLeader."""
+        try:
+            self.node.propose_conf_change(change)
+        except ProposalDropped:
+            raise NoLeader from None
 
     def step(self, message: Message) -> None:
-        """Take a message from a peer."""
+        """Take a message from a peer. Raises what `RawNode.step` raises."""
         self.node.step(message)
 
     def tick(self) -> None:
@@ -154,6 +160,20 @@ class Member:
     def take_ready(self) -> Ready | None:
         """The next bundle of effects, or None. It must be completed before the next is taken."""
         return self.node.ready() if self.node.has_ready() else None
+
+    def take_urgent(self) -> list[Message]:
+        """What a leader may send while a write is still under way, heartbeats above all."""
+        raft = self.node.raft
+        if raft.state != StateType.LEADER:
+            return []
+        messages, raft.msgs = raft.msgs, []
+        return messages
+
+    def installed(self, snapshot: Snapshot) -> None:
+        """Log and state machines stand at this snapshot now, durably."""
+        metadata = snapshot.metadata
+        self.log.apply_snapshot(snapshot)
+        self.applied_index, self.applied_term = metadata.index, metadata.term
 
     def complete(self, ready: Ready, now_s: float) -> list[tuple[int, Outcome]]:
         """The effects are done: keep the entries, apply what is committed.
@@ -227,7 +247,9 @@ class Member:
         leader_id = self.leader_id
         if leader_id != self._last_leader_id:
             self._last_leader_id = leader_id
-            self.leader_changes += leader_id != 0
+            if leader_id:
+                self.leader_changes += 1
+                self.leader_since_s = now_s
         leads = self.is_leader and self._first_commit_term == self.term
         if leads and not self._was_leader:
             self.lessor.promote(now_s, self._election_timeout_s)

@@ -12,18 +12,20 @@
 It opens nothing and listens to nothing; `serve` and the simulator do, each in its way.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from petcd.cluster import MemberInfo
 from petcd.member import Member
 from petcd.mvcc.watch_hub import WatchHub
 from petcd.server.audience import Audience
 from petcd.server.auto_compaction import auto_compaction
 from petcd.server.committer import Committer
 from petcd.server.config import ServerConfig
-from petcd.server.log import Logger
+from petcd.server.log import LogLines
 from petcd.server.network import Network
 from petcd.server.opening import Opened
 from petcd.server.operations import Operations
+from petcd.server.peers import Peers
 from petcd.server.publication import Publication
 from petcd.server.pump import Pump
 from petcd.server.runtime import Runtime
@@ -46,7 +48,7 @@ class Engine:
         network: Network,
         surroundings: Surroundings,
         config: ServerConfig,
-        log: Logger,
+        log: LogLines,
         die: Callable[[BaseException], None],
     ) -> None:
         """`die` is called when the member cannot go on: it must take no further turn."""
@@ -87,6 +89,7 @@ class Engine:
         backend, quota = opened.backend, opened.quota
         self.runtime = Runtime(
             self._surroundings,
+            network,
             self.member,
             opened.log,
             self.audience,
@@ -94,10 +97,14 @@ class Engine:
             self.operations,
             lambda: quota.room_bytes(backend.size_in_use()),
             die,
+            self._log,
+            config.election_ms / 1000,
             config.request_timeout_s,
             config.max_request_bytes,
             config.max_txn_ops,
         )
+        self.mailbox = self.runtime.mailbox
+        self.peers = Peers(self.member.membership, network)
         self.truncation = Truncation(
             self.member,
             opened.log,
@@ -110,6 +117,7 @@ class Engine:
             self.runtime.save_hard_state,
         )
         self.runtime.after_turn += [
+            self.peers.follow,
             self.truncation.maybe_finish,
             self.truncation.maybe_start,
             self.operations.maybe_compact,
@@ -132,8 +140,12 @@ class Engine:
             self.hub.progress_tick,
         )
 
-    def start(self, published: Callable[[], None]) -> None:
-        """Begin to take turns; `published` is called once this member's name is in the log."""
+    def start(self, published: Callable[[], None], hosts: Sequence[MemberInfo] = ()) -> None:
+        """Begin to take turns; `published` is called once this member's name is in the log.
+
+        `hosts`: the members of the cluster that this member joins.
+        """
+        self.peers.assume(hosts)
         config, runtime = self._config, self.runtime
         self._publication = Publication(
             self.member,

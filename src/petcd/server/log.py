@@ -9,11 +9,28 @@ Standard error by default, files or standard output when asked. Lines of one mes
 import json
 import sys
 import time
-from typing import TextIO
+from typing import Protocol, TextIO
 
 LEVELS = {"debug": 0, "info": 1, "warn": 2, "error": 3, "panic": 4, "fatal": 5}
 SAMPLE_FIRST = 100
 SAMPLE_EVERY = 100
+
+
+class LogLines(Protocol):
+    """Where lines go; see `Logger`."""
+
+    @property
+    def debug_on(self) -> bool: ...
+
+    def debug(self, message: str, **fields: object) -> None: ...
+
+    def info(self, message: str, **fields: object) -> None: ...
+
+    def warn(self, message: str, **fields: object) -> None: ...
+
+    def error(self, message: str, **fields: object) -> None: ...
+
+    def fatal(self, message: str, **fields: object) -> None: ...
 
 
 class Logger:

@@ -20,14 +20,19 @@ from typing import Any, Protocol
 from petcd.api.host import Finish, LongWork
 from petcd.member import Member
 from petcd.member.apply import ALARM
-from petcd.member.errors import NoLeader, Stopped, TimedOut, TooManyRequests
+from petcd.member.errors import NoLeader, Stopped, TooManyRequests
 from petcd.raft.ready import Ready
-from petcd.raft.types import HardState
+from petcd.raft.types import ConfChange, HardState
 from petcd.server.committer import Committer
+from petcd.server.log import LogLines
+from petcd.server.messages import Mailbox
+from petcd.server.network import Network
 from petcd.server.opening import Log
+from petcd.server.patience import Connections
 from petcd.server.reads import ReadQueue
 from petcd.server.surroundings import Surroundings
-from petcd.wire.hot import header_prefix, internal_request
+from petcd.server.waiting import Waiting
+from petcd.wire.hot import header_prefix, internal_request, parse_internal
 from petcd.wire.maintenance import AlarmAction, AlarmRequest, AlarmType
 
 # etcd refuses proposals 5,000 entries behind the applied index; here committed entries are applied
@@ -55,6 +60,7 @@ class Runtime:
     def __init__(
         self,
         surroundings: Surroundings,
+        network: Network,
         member: Member,
         log: Log,
         watchers: Watchers,
@@ -62,6 +68,8 @@ class Runtime:
         long_work: LongWork,
         room: Callable[[], int],
         die: Callable[[BaseException], None],
+        lines: LogLines,
+        election_timeout_s: float,
         request_timeout_s: float,
         max_request_bytes: int,
         max_txn_ops: int,
@@ -72,9 +80,10 @@ class Runtime:
         self.max_request_bytes = max_request_bytes
         self.max_txn_ops = max_txn_ops
         self.room_bytes = room()
-        self.proposals_failed = 0
         self.sync_durations_s: Callable[[float], None] = lambda duration_s: None
         self.after_turn: list[Callable[[], None]] = []
+        self.mailbox = Mailbox(member, network, self.schedule_turn, lines)
+        self.connections = Connections(member, network, election_timeout_s)
         self._loop = loop = surroundings.loop
         self._log_worker = surroundings.log_worker
         self._stopwatch_s = surroundings.stopwatch_s
@@ -83,9 +92,11 @@ class Runtime:
         self._committer = committer
         self._room = room
         self._die = die
-        self._timeout_s = request_timeout_s
+        self._election_timeout_s = election_timeout_s
         self._queue: list[bytes] = []
-        self._waiters: dict[int, tuple[Finish, Any, float]] = {}
+        self._changes: list[ConfChange] = []
+        self._waiting = Waiting(request_timeout_s, self.connections.late)
+        self._waiters = self._waiting.by_id
         self._reads = ReadQueue(member, self.next_request_id, request_timeout_s)
         # A commit index that is not in the log yet. It is no promise to anybody, so it travels with
         # the next batch instead of costing a write of its own; a restart finds out again.
@@ -94,6 +105,7 @@ class Runtime:
         self._turn_due = False
         self._crowded = False
         self._syncing = False
+        self._sync_started_s = 0.0
         self._stopped = False
         self._now_s = loop.time()
         self._sync_average_s = 0.0
@@ -119,10 +131,24 @@ class Runtime:
             self._turn_due = True
             self._loop.call_soon(self.turn)
 
+    def propose_change(self, change: ConfChange, finish: Finish, context: Any) -> None:
+        """Put a change of the cluster's members into the log; its id is a request id."""
+        if self._stopped:
+            finish(context, Stopped())
+            return
+        self._changes.append(change)
+        self._waiters[change.id] = (finish, context, self._now_s)
+        self.schedule_turn()
+
     @property
     def proposals_pending(self) -> int:
         """Proposals that wait for their outcome."""
         return len(self._waiters)
+
+    @property
+    def proposals_failed(self) -> int:
+        """Proposals that were given up."""
+        return self._waiting.failed_total
 
     def read(self, serve: Callable[[Any, object], None], context: Any) -> None:
         """See `petcd.api.host.Host`."""
@@ -176,19 +202,31 @@ class Runtime:
     def tick(self) -> None:
         """A heartbeat interval has passed."""
         self.member.tick()
-        self._expire_waiters()
+        late = self._waiting.expire(self._loop.time())
+        if late:
+            self._forget(set(late))
         self.schedule_turn()
+
+    def _forget(self, late: set[int]) -> None:
+        """Nobody waits for these any more: what is not in the log yet need not get there."""
+        self._queue = [data for data in self._queue if parse_internal(data)[0] not in late]
+        self._changes = [change for change in self._changes if change.id not in late]
 
     def turn(self) -> None:
         """Take everything that is queued through the log and back; normally called by the loop."""
         self._turn_due = False
-        if self._syncing or self._stopped:
+        if self._stopped:
             return
         self._now_s = self._loop.time()
         self._crowded = len(self._queue) > LONE_PROPOSALS
+        more = False
         try:
-            if self._queue:
-                self._propose_queued()
+            self.mailbox.step_received()
+            if self._syncing:
+                self._lead_on()
+                return
+            if self._queue or self._changes:
+                more = self._propose_queued()
             self._reads.pump(self._now_s)
             self._perform()
         except Exception as error:  # a broken invariant or a failed write: stop before worse
@@ -196,18 +234,32 @@ class Runtime:
             return
         for hook in self.after_turn:
             hook()
-        if self._queue and not self._syncing:
+        if more and not self._syncing:
             self.schedule_turn()
 
-    def _propose_queued(self) -> None:
+    def _lead_on(self) -> None:
+        """While a sync is under way the peers go on hearing from their leader, but not longer
+        than they would wait for another one: a disk that hangs must not keep the cluster."""
+        if self._now_s - self._sync_started_s < self._election_timeout_s:
+            self.mailbox.send_while_syncing()
+
+    def _propose_queued(self) -> bool:
+        """Propose what waits; True when there is more that can be proposed right away."""
         batch = self._queue[:BATCH_PROPOSALS_MAX]
         del self._queue[:BATCH_PROPOSALS_MAX]
         try:
-            self.member.propose(batch)
+            if batch:
+                self.member.propose(batch)
+                batch = []
+            while self._changes:
+                self.member.propose_conf_change(self._changes[0])
+                del self._changes[0]
         except NoLeader:
             # As in etcd the request is not refused at once: the client's time runs, and a leader
             # may be elected before it is over.
             self._queue[:0] = batch
+            return False
+        return bool(self._queue)
 
     def _perform(self) -> None:
         """Carry out effects until there are none, or until a sync went to the thread."""
@@ -216,8 +268,12 @@ class Runtime:
             ready = take_ready()
             if ready is None:
                 break
+            if ready.messages:
+                self.mailbox.send_before_sync(ready)
             if ready.hard_state is not None:
                 self._hard_state = ready.hard_state
+            if ready.snapshot is not None:
+                self.mailbox.snapshots.install(ready.snapshot)
             if ready.must_sync:
                 self._log.save(self._hard_state, ready.entries)
                 self._hard_state = None
@@ -234,6 +290,7 @@ class Runtime:
             self._note_sync(self._stopwatch_s() - started_s)
             return True
         self._syncing = True
+        self._sync_started_s = self._now_s
         future = self._log_worker.submit(self._log.sync)
         future.add_done_callback(
             lambda done: self._loop.call_soon_threadsafe(self._synced, done, ready, started_s)
@@ -248,7 +305,11 @@ class Runtime:
             return
         self._note_sync(self._stopwatch_s() - started_s)
         self._now_s = self._loop.time()
-        self._complete(ready)
+        try:
+            self._complete(ready)
+        except Exception as broken:  # as in a turn
+            self._die(broken)
+            return
         self.turn()
 
     def _note_sync(self, duration_s: float) -> None:
@@ -256,6 +317,8 @@ class Runtime:
         self.sync_durations_s(duration_s)
 
     def _complete(self, ready: Ready) -> None:
+        if ready.messages:
+            self.mailbox.send_after_sync(ready)
         for state in ready.read_states:
             self._reads.confirmed(state.context, state.index)
         outcomes = self.member.complete(ready, self._now_s)
@@ -270,19 +333,6 @@ class Runtime:
                 self._watchers.notify(changes)
             self.room_bytes = self._room()
             self._committer.maybe_commit()
-
-    def _expire_waiters(self) -> None:
-        """Give up on requests that waited too long; the dict is in order of arrival."""
-        limit_s = self._loop.time() - self._timeout_s
-        late = []
-        for request_id, waiter in self._waiters.items():
-            if waiter[2] > limit_s:
-                break
-            late.append(request_id)
-        for request_id in late:
-            finish, context, _ = self._waiters.pop(request_id)
-            self.proposals_failed += 1
-            finish(context, TimedOut())
 
     def save_hard_state(self) -> None:
         """Put the commit index into the log now; for who is about to rely on it."""
@@ -311,9 +361,7 @@ class Runtime:
         Once the worker's last sync is done, `save_hard_state` ends the log.
         """
         self._stopped = True
-        waiters, self._waiters = self._waiters, {}
-        for finish, context, _ in waiters.values():
-            finish(context, Stopped())
+        self._waiting.stop()
 
 
 def die(message: str) -> None:

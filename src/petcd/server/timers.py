@@ -12,7 +12,7 @@ from collections.abc import Callable
 from petcd.member.apply import COMPACTION, LEASE_CHECKPOINT, LEASE_REVOKE, V2
 from petcd.member.quota import Quota
 from petcd.server.auto_compaction import AutoCompaction
-from petcd.server.log import Logger
+from petcd.server.log import LogLines
 from petcd.server.runtime import Runtime
 from petcd.server.surroundings import Handle, Surroundings
 from petcd.wire.hot import internal_request
@@ -47,7 +47,7 @@ class Timers:
         runtime: Runtime,
         quota: Quota,
         compaction: AutoCompaction | None,
-        log: Logger,
+        log: LogLines,
         heartbeat_s: float,
         commit_interval_s: float,
         commit: Callable[[], None],

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from petcd.member.errors import LeaderChanged, TimedOut
+from petcd.member.errors import TimedOut
 from petcd.server.reads import RETRY_S, ReadQueue
 
 
@@ -100,12 +100,18 @@ def test_a_round_is_asked_again_under_a_new_id(rig):
     assert rig.served == [("a", None)]
 
 
-def test_a_change_of_leader_fails_the_round(rig):
+def test_a_new_leader_is_asked_at_once(rig):
     rig.add("a")
     rig.queue.pump(0)
-    rig.member.leader_id = 2
+    rig.member.leader_id = 0
     rig.queue.pump(0.1)
-    assert isinstance(rig.served[0][1], LeaderChanged)
+    assert len(rig.asked) == 1
+    rig.member.leader_id = 2
+    rig.queue.pump(0.2)
+    assert len(set(rig.asked)) == 2 and rig.served == []
+    rig.queue.confirmed(rig.asked[1], 10)
+    rig.queue.pump(0.2)
+    assert rig.served == [("a", None)]
 
 
 def test_without_an_answer_the_reads_time_out(rig):

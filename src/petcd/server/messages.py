@@ -1,0 +1,225 @@
+"""Raft messages between the turns: what came in waits here, what goes out leaves in due order.
+
+    Network --received--> inbox --turn: step each--> raft
+    raft --Ready.messages--> before the sync: what a leader sends and promises nothing with
+                             after the sync:  everything else
+
+A message arrives at most once, except that a network may deliver a copy late. Raft does not mind,
+but for forwarded proposals, which would be applied twice: those are known by their first request.
+
+It does not decide when a turn is taken, and has no sockets.
+Source: Raft dissertation, sections 3.8 (what must be durable) and 10.2.1 (a leader need not wait).
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from petcd.cluster import format_id
+from petcd.member import Member
+from petcd.raft.changes import decode_conf_change
+from petcd.raft.errors import ConfChangeDamaged, ProposalDropped, StepLocalMessage, StepPeerNotFound
+from petcd.raft.kinds import MESSAGE_TYPE_NAMES, EntryType, MessageType, SnapshotStatus
+from petcd.raft.ready import Ready
+from petcd.raft.types import ConfChange, Message, Snapshot
+from petcd.server.log import LogLines
+from petcd.server.network import Network
+from petcd.wire.codec import DecodeError
+from petcd.wire.hot import parse_internal
+
+# More messages than this wait only when this member stands still; raft sends the rest again.
+INBOX_MAX: Final = 10_000
+# Forwarded batches of proposals that are remembered, so that a copy is known.
+FORWARDED_MAX: Final = 4_096
+_PROMISES: Final = frozenset(
+    (MessageType.APP_RESP, MessageType.VOTE_RESP, MessageType.PRE_VOTE_RESP)
+)
+_SNAP: Final = MessageType.SNAP
+_PROP: Final = MessageType.PROP
+
+
+class Snapshots(Protocol):
+    """Who sends and installs snapshots of the state."""
+
+    def send(self, message: Message) -> None:
+        """Raft wants this peer to have a snapshot. Ends with `Mailbox.snapshot_sent`."""
+        ...
+
+    def received(self, message: Message, snapshot: Any) -> None:
+        """A snapshot came with its body. When it is ready to be installed, give the message to
+        `Mailbox.received`; raft decides whether it is."""
+        ...
+
+    def install(self, snapshot: Snapshot) -> None:
+        """Put the state that came with this snapshot in the place of ours, durably; log and
+        state machines afterwards stand at its index. Raises StorageFailed."""
+        ...
+
+
+class NoSnapshots:
+    """For members that can neither send nor install any: who needs one does not get it."""
+
+    def __init__(self, failed: Callable[[int], None]) -> None:
+        """`failed` is called with the id of the peer."""
+        self._failed = failed
+
+    def send(self, message: Message) -> None:
+        """See Snapshots."""
+        self._failed(message.to)
+
+    def received(self, message: Message, snapshot: Any) -> None:
+        """See Snapshots."""
+
+    def install(self, snapshot: Snapshot) -> None:
+        """Never asked, since none is received."""
+        raise AssertionError(snapshot)
+
+
+class Mailbox:
+    """Incoming and outgoing messages of one member; it is what the network reports to."""
+
+    def __init__(
+        self,
+        member: Member,
+        network: Network,
+        schedule_turn: Callable[[], None],
+        log: LogLines,
+    ) -> None:
+        self.snapshots: Snapshots = NoSnapshots(lambda peer: self.snapshot_sent(peer, False))
+        self.heartbeat_send_failures = 0
+        self._member = member
+        self._network = network
+        self._schedule_turn = schedule_turn
+        self._log = log
+        self._inbox: list[Message] = []
+        self._reports: list[tuple[int, int | None]] = []
+        self._forwarded: OrderedDict[tuple[int, int], None] = OrderedDict()
+
+    # -- what the network tells (petcd.server.network.PeerEvents) ------------------------------
+
+    def received(self, message: Message) -> None:
+        """See PeerEvents."""
+        if len(self._inbox) < INBOX_MAX and not self.is_removed(message.from_):
+            self._inbox.append(message)
+            self._schedule_turn()
+
+    def unreachable(self, member_id: int) -> None:
+        """See PeerEvents."""
+        self._reports.append((member_id, None))
+        self._schedule_turn()
+
+    def snapshot_sent(self, member_id: int, ok: bool) -> None:
+        """See PeerEvents."""
+        status = SnapshotStatus.FINISH if ok else SnapshotStatus.FAILURE
+        self._reports.append((member_id, status))
+        self._schedule_turn()
+
+    def snapshot_received(self, message: Message, snapshot: Any) -> None:
+        """See PeerEvents."""
+        self.snapshots.received(message, snapshot)
+
+    def is_removed(self, member_id: int) -> bool:
+        """See PeerEvents."""
+        return self._member.membership.is_removed(member_id)
+
+    # -- turns --------------------------------------------------------------------------------
+
+    def step_received(self) -> None:
+        """Give everything that came in since the last turn to raft."""
+        if self._reports:
+            reports, self._reports = self._reports, []
+            node = self._member.node
+            for peer, status in reports:
+                if status is None:
+                    node.report_unreachable(peer)
+                else:
+                    node.report_snapshot(peer, status)
+        if self._inbox:
+            messages, self._inbox = self._inbox, []
+            for message in messages:
+                self._step(message)
+
+    def _step(self, message: Message) -> None:
+        if message.to != self._member.id or (message.type == _PROP and self._is_copy(message)):
+            return
+        try:
+            self._member.step(message)
+        except (ProposalDropped, ConfChangeDamaged, StepPeerNotFound, StepLocalMessage) as error:
+            # Whoever proposed asks again or gives up; a stranger is none of our business.
+            self._log.debug(
+                "dropped a raft message",
+                type=MESSAGE_TYPE_NAMES[message.type],
+                from_member=format_id(message.from_),
+                reason=type(error).__name__,
+            )
+
+    def _is_copy(self, message: Message) -> bool:
+        """Whether these forwarded proposals came before."""
+        request_id = _request_id(message)
+        name = (message.from_, request_id)
+        if not request_id:
+            return False
+        if name in self._forwarded:
+            return True
+        self._forwarded[name] = None
+        if len(self._forwarded) > FORWARDED_MAX:
+            self._forwarded.popitem(last=False)
+        return False
+
+    # -- sending ------------------------------------------------------------------------------
+
+    def send_before_sync(self, ready: Ready) -> None:
+        """Send what need not wait for the disk; what must wait stays in `ready.messages`."""
+        if not self._member.is_leader:
+            return
+        messages = ready.messages
+        ready.messages = [m for m in messages if m.type in _PROMISES]
+        self._send([m for m in messages if m.type not in _PROMISES])
+
+    def send_after_sync(self, ready: Ready) -> None:
+        """Send the rest."""
+        self._send(latest_acknowledgements(ready.messages))
+
+    def send_while_syncing(self) -> None:
+        """A sync takes long: let the peers hear from their leader meanwhile."""
+        messages = self._member.take_urgent()
+        if messages:
+            self._send(messages)
+
+    def _send(self, messages: list[Message]) -> None:
+        ordinary = []
+        removed = self._member.membership.is_removed
+        for message in messages:
+            if message.type == _SNAP:
+                self.snapshots.send(message)
+            elif not removed(message.to):
+                ordinary.append(message)
+        if ordinary:
+            self._network.send(ordinary)
+
+
+def latest_acknowledgements(messages: list[Message]) -> list[Message]:
+    """Without those acknowledgements that a later one to the same peer makes superfluous."""
+    kept: list[Message] = []
+    told: dict[int, Message] = {}
+    for message in reversed(messages):
+        if message.type == MessageType.APP_RESP and not message.reject:
+            later = told.get(message.to)
+            if later is not None and later.term == message.term and later.index >= message.index:
+                continue
+            told[message.to] = message
+        kept.append(message)
+    kept.reverse()
+    return kept
+
+
+def _request_id(message: Message) -> int:
+    """What names a batch of proposals: the id of its first one."""
+    first = message.entries[0]
+    try:
+        if first.type == EntryType.NORMAL:
+            return parse_internal(first.data)[0]
+        change = decode_conf_change(first)
+    except (DecodeError, ConfChangeDamaged):
+        return 0
+    return change.id if isinstance(change, ConfChange) else 0
