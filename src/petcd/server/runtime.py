@@ -101,6 +101,7 @@ class Runtime:
         # A commit index that is not in the log yet. It is no promise to anybody, so it travels with
         # the next batch instead of costing a write of its own; a restart finds out again.
         self._hard_state: HardState | None = None
+        self._proposed_to = 0  # the leader that the last proposals were handed to
         self._alarm_due = False
         self._turn_due = False
         self._crowded = False
@@ -205,7 +206,18 @@ class Runtime:
         late = self._waiting.expire(self._loop.time())
         if late:
             self._forget(set(late))
+        self._look_for_leader()
         self.schedule_turn()
+
+    def _look_for_leader(self) -> None:
+        """Whose leader is gone is told so once the next one's first entry is applied."""
+        member, waiting = self.member, self._waiting
+        if member.leader_id not in (0, self._proposed_to):
+            self._proposed_to = member.leader_id
+            queued = [parse_internal(data)[0] for data in self._queue]
+            waiting.leader_changed([*queued, *(change.id for change in self._changes)])
+        if waiting.has_orphans and member.applied_term == member.term:
+            waiting.term_applied()
 
     def _forget(self, late: set[int]) -> None:
         """Nobody waits for these any more: what is not in the log yet need not get there."""
@@ -245,6 +257,8 @@ class Runtime:
 
     def _propose_queued(self) -> bool:
         """Propose what waits; True when there is more that can be proposed right away."""
+        if self.member.leader_id != self._proposed_to:
+            self._look_for_leader()
         batch = self._queue[:BATCH_PROPOSALS_MAX]
         del self._queue[:BATCH_PROPOSALS_MAX]
         try:

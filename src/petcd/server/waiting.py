@@ -3,13 +3,17 @@
 A request is known by its id wherever it is applied; the member at which the client asked finds it
 here and answers. What was not applied in time is refused, though it may still be applied later:
 a client that hears of a time-out does not know what became of its request.
+
+What was handed to one leader and is not applied when the first entry of the next one is, got lost
+on its way but for rare chance: the new leader's log cannot hold it any more. It is refused then,
+with the words for a time-out, instead of waiting for nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from petcd.api.host import Finish
-from petcd.member.errors import Stopped
+from petcd.member.errors import Stopped, TimedOutByLeaderFailure
 
 
 class Waiting:
@@ -19,6 +23,7 @@ class Waiting:
         """`late` gives the refusal of a request that was asked at this time."""
         self.by_id: dict[int, tuple[Finish, Any, float]] = {}
         self.failed_total = 0
+        self._orphans: set[int] = set()
         self._timeout_s = timeout_s
         self._late = late
 
@@ -35,6 +40,23 @@ class Waiting:
             self.failed_total += 1
             finish(context, self._late(asked_s))
         return late
+
+    def leader_changed(self, not_handed_over: Iterable[int]) -> None:
+        """Somebody else leads; everything but these requests was handed to a leader before."""
+        self._orphans |= self.by_id.keys() - set(not_handed_over)
+
+    def term_applied(self) -> None:
+        """An entry of the present leader's term is applied: refuse what got lost."""
+        orphans, self._orphans = self._orphans, set()
+        for request_id in sorted(orphans & self.by_id.keys()):
+            finish, context, _ = self.by_id.pop(request_id)
+            self.failed_total += 1
+            finish(context, TimedOutByLeaderFailure())
+
+    @property
+    def has_orphans(self) -> bool:
+        """Whether some requests may have got lost."""
+        return bool(self._orphans)
 
     def stop(self) -> None:
         """Refuse everything."""

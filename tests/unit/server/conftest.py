@@ -13,6 +13,7 @@ from petcd.server.config import default_config
 from petcd.server.log import Logger
 from petcd.server.serve import Server
 from petcd.wire.codec import Message
+from tests.support.in_memory_cluster import Cluster
 
 FREE_PORT = ("http://127.0.0.1:0",)
 
@@ -81,3 +82,17 @@ def start(tmp_path) -> Iterator[Callable[..., Running]]:
     for one in running:
         if not one._loop.is_closed():
             one.stop()
+
+
+@pytest.fixture
+def in_memory_cluster(tmp_path) -> Iterator[Callable[..., Cluster]]:
+    """A cluster of members in this process, given their names."""
+    made: list[Cluster] = []
+
+    def make(*names: str) -> Cluster:
+        made.append(Cluster(names, str(tmp_path)))
+        return made[-1]
+
+    yield make
+    for cluster in made:
+        cluster.lines.close()
