@@ -20,7 +20,7 @@ MEMBERS = b"members"
 MEMBERS_REMOVED = b"members_removed"
 CLUSTER = b"cluster"
 CLUSTER_VERSION_KEY = b"clusterVersion"
-_REMOVED_VALUE = b"removed"
+REMOVED_VALUE = b"removed"
 
 
 class ClusterBackend(Protocol):
@@ -199,7 +199,7 @@ class Membership:
         self._removed.add(member_id)
         self.changes += 1
         self._backend.delete(MEMBERS, key)
-        self._backend.put(MEMBERS_REMOVED, key, _REMOVED_VALUE)
+        self._backend.put(MEMBERS_REMOVED, key, REMOVED_VALUE)
 
     def update_peer_urls(self, member_id: int, peer_urls: Iterable[str]) -> None:
         """Change the peer URLs, and nothing else."""
