@@ -52,6 +52,8 @@ from sim.check.model import FIRST_REVISION, Model, has_written, may_write, seen_
 STEPS_MAX = 300_000
 """Revisions replayed, all branches of the search together, before giving up."""
 
+NOBODY = -1
+"""The client of leases that end by themselves."""
 _UNRANKED = (KeepAlive, TimeToLive)  # answered from a member's own state, whatever its age
 
 
@@ -59,11 +61,13 @@ class Verdict(NamedTuple):
     """`violations` is empty if the history is linearizable.
 
     `changes` are the events of each revision as replayed: the truth that watchers are held to.
+    `ended_leases`: revision -> the lease whose end (by time, as far as known) made it.
     `undecided`: the search gave up; then the history is neither good nor bad.
     """
 
     violations: list[Violation]
     changes: dict[int, list[Event]]
+    ended_leases: dict[int, int]
     undecided: bool = False
 
 
@@ -78,7 +82,7 @@ def check(
     case = _Case(operations, seen or {})
     violations = case.check_times() + check_sessions(operations)
     if violations:
-        return Verdict(violations, {})
+        return Verdict(violations, {}, {})
     return _Replay(case).run()
 
 
@@ -141,7 +145,7 @@ class _Case:
         for op in operations:
             self._sort(op)
         for lease, called_s in self._leases.items():
-            self.open.append(Operation(0, 0, 0, called_s, Revoke(lease)))
+            self.open.append(Operation(NOBODY, 0, 0, called_s, Revoke(lease)))
         self.last_revision = max(
             [FIRST_REVISION, *self.writers, *self.readers, *self.seen, *self.shown]
         )
@@ -338,7 +342,7 @@ class _Replay:
         while revision <= self.case.last_revision:
             steps += 1
             if steps > STEPS_MAX:
-                return Verdict([], {}, undecided=True)
+                return Verdict([], {}, {}, undecided=True)
             if self._step(revision):
                 revision += 1
                 continue
@@ -346,11 +350,16 @@ class _Replay:
             if back is None:
                 return self._verdict()
             revision = back + 1
-        return Verdict([], self.changes)
+        return Verdict([], self.changes, self._ended_leases())
 
     def _verdict(self) -> Verdict:
         assert self.deepest is not None
-        return Verdict([self.deepest[1]], {})
+        return Verdict([self.deepest[1]], {}, {})
+
+    def _ended_leases(self) -> dict[int, int]:
+        """Gaps that were filled by nobody's request."""
+        fillers = [(revision, self.case.open[index]) for revision, index in self.placed]
+        return {revision: op.request.id for revision, op in fillers if op.client == NOBODY}
 
     # ---- forwards ----
 
