@@ -66,7 +66,7 @@ class MemberRecords:
         members = [MemberInfo.from_json(value) for _, value in backend.scan(MEMBERS, b"", None)]
         removed = [parse_id(key.decode()) for key, _ in backend.scan(MEMBERS_REMOVED, b"", None)]
         version = dict(backend.scan(CLUSTER, b"", None)).get(CLUSTER_VERSION_KEY, b"")
-        return cls(tuple(members), tuple(removed), version.decode())
+        return cls(_by_id(members), tuple(sorted(removed)), version.decode())
 
     def write(self, backend: WrittenBackend) -> None:
         """Put this in the place of what the buckets have."""
@@ -115,8 +115,11 @@ class MemberRecords:
             raise ValueError(f"no tree of members: {type(error).__name__} {error}") from None
         if not isinstance(version, str):
             raise ValueError(f"a version that is no text: {version!r}")
-        members.sort(key=lambda member: member.id)
-        return cls(tuple(members), tuple(sorted(removed)), version)
+        return cls(_by_id(members), tuple(sorted(removed)), version)
+
+
+def _by_id(members: list[MemberInfo]) -> tuple[MemberInfo, ...]:
+    return tuple(sorted(members, key=lambda member: member.id))
 
 
 def _member_node(member: MemberInfo) -> dict[str, Any]:
