@@ -9,6 +9,7 @@ from collections.abc import Callable
 from petcd.api.host import Finish
 from petcd.member import Member
 from petcd.member.apply import CLUSTER_MEMBER_ATTR_SET, CLUSTER_VERSION_SET
+from petcd.member.errors import Stopped
 from petcd.version import CLUSTER_VERSION
 from petcd.wire.hot import internal_request
 from petcd.wire.membership import (
@@ -49,7 +50,7 @@ class Publication:
 
     def _attributes_applied(self, context: None, outcome: object) -> None:
         if isinstance(outcome, Exception):
-            self.start()
+            self._try_again(outcome)
         elif self._member.membership.version == CLUSTER_VERSION:
             self._done()
         else:
@@ -58,9 +59,14 @@ class Publication:
 
     def _version_applied(self, context: None, outcome: object) -> None:
         if isinstance(outcome, Exception):
-            self.start()
+            self._try_again(outcome)
         else:
             self._done()
+
+    def _try_again(self, refusal: Exception) -> None:
+        """A member that stops refuses on the spot, however often it is asked."""
+        if not isinstance(refusal, Stopped):
+            self.start()
 
     def _send(self, field_number: int, body: bytes, finish: Finish) -> None:
         request_id = self._next_request_id()
