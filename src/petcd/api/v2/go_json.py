@@ -15,7 +15,7 @@ _NS_PER_S = 1_000_000_000
 # Pieces of a listing between two yields: 1 to 2 us each.
 SLICE_PIECES = 1_000
 _plain = re.compile(rb"[ !#-%'-;=?-\[\]-\x7f]*").fullmatch
-_ODD = re.compile('[\0-\x1f"\\\\<>&\u2028\u2029\ud800-\udfff]')
+_ODD = re.compile(r'[\0-\x1f"\\<>&\u2028\u2029\ud800-\udfff]')
 _SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -29,7 +29,7 @@ def quote(raw: bytes) -> bytes:
 
 def _escape(match: re.Match[str]) -> str:
     char = match[0]
-    if "\ud800" <= char <= "\udfff":
+    if 0xD800 <= ord(char) <= 0xDFFF:
         return "\\ufffd"
     return _SHORT.get(char) or f"\\u{ord(char):04x}"
 
