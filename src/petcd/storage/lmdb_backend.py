@@ -127,6 +127,7 @@ class LmdbBackend(PendingWrites):
         "_live_bytes",
         "_path",
         "_read",
+        "_retired",
         "_views",
     )
 
@@ -136,6 +137,7 @@ class LmdbBackend(PendingWrites):
         self._failed = ""
         self._defragmenting = False
         self._views: set[LmdbView] = set()
+        self._retired: list[tuple[Any, set[LmdbView]]] = []  # replaced files with open views
         self._env: Any = None
         self._read: Any = None
         self._databases: dict[bytes, Any] = {}
@@ -177,6 +179,7 @@ class LmdbBackend(PendingWrites):
 
     def snapshot_view(self) -> LmdbView:
         """See ``Backend.snapshot_view``.  Close it soon: it keeps pages from being reused."""
+        self._close_retired()
         return LmdbView(self._path, self._env.begin(), self._databases, self._views)
 
     def stored_get(self, bucket: bytes, key: bytes) -> bytes | None:
@@ -259,12 +262,41 @@ class LmdbBackend(PendingWrites):
         self._close_env()
         self._open()
 
+    def replace(self, path: str) -> None:
+        """Go on with the file `path`, which takes the place of ours; what is pending is dropped.
+
+        Views go on showing the old file.  Neither a commit nor a defragmentation may be under way.
+        Raises StorageFailed, BackendDamaged.
+        """
+        assert self._batch is None and not self._defragmenting, "replaced while it is in use"
+        self.drop_pending()
+        self._read.abort()
+        self._retired.append((self._env, self._views))
+        self._views = set()
+        self._close_retired()
+        try:
+            for leftover in (path, self._path):
+                _remove(leftover + _LOCK)
+            os.replace(path, self._path)
+            sync_directory(os.path.dirname(self._path))
+        except OSError as error:
+            raise StorageFailed(self._path, error.strerror or str(error)) from error
+        self._open()
+
+    def _close_retired(self) -> None:
+        """Close the replaced files that nobody looks at any more."""
+        for env, views in self._retired:
+            if not views:
+                env.close()
+        self._retired = [retired for retired in self._retired if retired[1]]
+
     def close(self) -> None:
         """See ``Backend.close``."""
         if self._env is not None:
             self.drop_pending()
-            for view in list(self._views):
+            for view in [*self._views, *(view for _, views in self._retired for view in views)]:
                 view.close()
+            self._close_retired()
             self._close_env()
 
     def _open(self) -> None:

@@ -19,12 +19,13 @@ from petcd.storage.pending import PendingWrites, flatten
 class MemoryStore:
     """What a disk would hold: the committed rows of each bucket, and about how many bytes."""
 
-    __slots__ = ("buckets", "commits", "row_bytes")
+    __slots__ = ("buckets", "commits", "row_bytes", "staged")
 
     def __init__(self) -> None:
         self.buckets: dict[bytes, SortedDict] = {name: SortedDict() for name in BUCKETS}
         self.commits = 0
         self.row_bytes = 0
+        self.staged: MemoryStore | None = None  # a snapshot that is about to be installed
 
     def apply(self, batch: Batch) -> None:
         """Take over a batch, whole."""
@@ -134,8 +135,6 @@ class MemoryBackend(PendingWrites):
         value: bytes | None = self.store.buckets[bucket].get(key)
         return value
 
-    def stored_rows(
-        self, bucket: bytes, start: bytes, end: bytes | None, limit: int
-    ) -> list[Row]:
+    def stored_rows(self, bucket: bytes, start: bytes, end: bytes | None, limit: int) -> list[Row]:
         """Committed rows."""
         return self.store.rows(bucket, start, end, limit)
