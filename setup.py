@@ -14,7 +14,7 @@ from setuptools import setup
 
 PACKAGE = "src/petcd"
 COMPILED = {
-    "wire": ("varint", "hot"),
+    "wire": ("varint", "hot", "v2hot"),
     "raft": (
         "candidate", "changer", "changes", "config", "core", "describe", "election", "follower",
         "inflights", "kinds", "leader", "log", "membership", "progress", "quorum", "quoting",
@@ -22,7 +22,8 @@ COMPILED = {
         "storage", "storage_acks", "tracker", "types", "unstable",
     ),
     "mvcc": (
-        "revision", "index", "keyspace", "store", "txn", "validation",
+        "revision", "index", "keyspace", "store", "txn", "validation", "range", "history",
+        "hashing", "loading", "compaction",
         "watch_events", "watch_groups", "watch_hub", "watch_ranges", "watch_stream",
     ),
     "storage": (
@@ -33,9 +34,14 @@ COMPILED = {
         "frames", "h2_connection", "h2_server", "h2_client", "h2_exchange", "h2_stream",
         "h2_output", "call", "hpack", "huffman", "grpc_answers", "request_head", "head_memory",
         "timed_heads", "patience", "router", "deadlines", "conduct",
+        "http", "http1", "http1_head", "http1_body",
     ),
     "member": ("apply", "member"),
+    "member/v2": ("view", "listing", "nodes", "notes", "paths", "expiry", "stats", "watch"),
     "api/v3": ("kv",),
+    "api/v2": (
+        "keys", "answers", "go_json", "keys_request", "form", "endpoints", "listing_cache",
+    ),
     "server": ("runtime",),
 }  # fmt: skip
 

@@ -1,5 +1,6 @@
 """The groups of loads that can be asked for by name; each runs on one fresh server at a time."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ from bench.h2load import Figures, LoadFailed, Shape, available, put_load, range_
 from bench.million import million
 from bench.perf_check import LOADS, check_perf
 from bench.servers import running
+from bench.v2_load import fill, v2_get, v2_list, v2_put
 from bench.watch_load import fan_out
 
 SHAPES = ((1, 1), (10, 20), (100, 10))
@@ -25,9 +27,12 @@ class Sizes(NamedTuple):
     fan_out_puts: int = 300
     keys: int = 1_000_000
     perf_loads: tuple[str, ...] = LOADS
+    v2_requests: int = 50_000
+    v2_listed: int = 10_000
+    v2_listings: int = 200
 
 
-QUICK = Sizes(20_000, 1_000, 100, 100_000, ("s",))
+QUICK = Sizes(20_000, 1_000, 100, 100_000, ("s",), 10_000, 10_000, 30)
 
 
 class Group(NamedTuple):
@@ -88,6 +93,25 @@ async def million_keys(kind: str, sizes: Sizes, say: Say) -> Values:
         return await million(server, sizes.keys, say)
 
 
+async def v2(kind: str, sizes: Sizes, say: Say) -> Values:
+    """The v2 API, which etcd serves with --enable-v2 only."""
+    if not available():
+        raise LoadFailed("h2load is not installed (Debian: nghttp2-client)")
+    async with running(kind, "--enable-v2") as server:
+        say("v2: a directory of 10,000 keys is written")
+        await asyncio.to_thread(fill, server, sizes.v2_listed)
+        await v2_put(server, WARM_UP.requests)
+        say("v2 PUT")
+        values = named("v2-put", await v2_put(server, sizes.v2_requests))
+        say("v2 GET")
+        values |= named("v2-get", await v2_get(server, sizes.v2_requests))
+        say("v2 listing")
+        for name, churn in (("v2-list", False), ("v2-list-fresh", True)):
+            listed = await v2_list(server, sizes.v2_listed, sizes.v2_listings, churn)
+            values |= named(name, listed)
+    return values
+
+
 async def perf(kind: str, sizes: Sizes, say: Say) -> Values:
     values: Values = {}
     for load in sizes.perf_loads:
@@ -111,5 +135,6 @@ GROUPS = (
     Group("clients", "puts by a client in Go, and a mixed load", clients),
     Group("watch", "one event to 1,000 watchers on 100 streams", watch),
     Group("million", "a million keys: load, memory, restart, page, stalls", million_keys, True),
+    Group("v2", "the v2 API over HTTP/1.1, 50 connections: PUT, GET, listings", v2),
     Group("perf", "the real `etcdctl check perf`, s m l xl, a minute each", perf, True),
 )

@@ -108,6 +108,15 @@ MEASURES = (
     stall("stall-hash", "longest wait while hashing"),
     stall("stall-snapshot", "longest wait while a snapshot streams"),
     stall("stall-compact", "longest wait while compacting all"),
+    rate("v2-get", "v2 GET of a key, 50 connections", 0.7, 1.5),
+    wait("v2-get-p99", "v2 GET of a key, p99"),
+    wait("v2-get-cpu", "v2 GET of a key, server CPU each"),
+    rate("v2-put", "v2 PUT, 50 connections", 1.0, 2.0),
+    wait("v2-put-p99", "v2 PUT, p99"),
+    wait("v2-put-cpu", "v2 PUT, server CPU each"),
+    rate("v2-list", "v2 listing of 10,000 keys, recursive", 1.0, 2.0),
+    rate("v2-list-fresh", "the same after a write in it"),
+    wait("v2-list-fresh-p50", "the same, median"),
     *(
         measure
         for load in ("s", "m", "l", "xl")

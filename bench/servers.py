@@ -79,20 +79,29 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
+def scratch_folder(kind: str) -> Path:
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=SCRATCH))
+
+
 class Server:
     """One member of one kind (`petcd` or `etcd`) on a data directory of its own.
 
     It is a cluster of itself unless `initial_cluster` names more members. Others reach it at
-    `peer_url`, which may be a proxy's.
+    `peer_url`, which may be a proxy's. Without a `folder` of the caller's it has a fresh one that
+    goes in the end.
     """
 
-    def __init__(self, kind: str, *flags: str, name: str = "bench") -> None:
-        SCRATCH.mkdir(parents=True, exist_ok=True)
+    def __init__(
+        self, kind: str, *flags: str, name: str = "bench", folder: Path | None = None, port: int = 0
+    ) -> None:
         self.kind = kind
         self.name = name
         self.flags = flags
-        self.folder = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=SCRATCH))
-        self.port, self.peer_port = free_ports(2)
+        self.is_kept = folder is not None
+        self.folder = folder or scratch_folder(kind)
+        self.peer_port, *more = free_ports(1 if port else 2)
+        self.port = port or more[0]
         self.peer_url = f"http://127.0.0.1:{self.peer_port}"
         self.initial_cluster = f"{name}={self.peer_url}"
         self.initial_cluster_state = "new"
@@ -190,7 +199,8 @@ class Server:
 
     def close(self) -> None:
         self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if not self.is_kept:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @contextlib.asynccontextmanager
