@@ -72,15 +72,21 @@ class Entry:
 class Group:
     """Commands under a common name.  `flags` are inherited by all of them."""
 
-    __slots__ = ("entries", "flags", "name", "summary")
+    __slots__ = ("description", "entries", "flags", "name", "summary")
 
     def __init__(
-        self, name: str, summary: str, entries: Sequence[Entry | Group], flags: Sequence[Flag] = ()
+        self,
+        name: str,
+        summary: str,
+        entries: Sequence[Entry | Group],
+        flags: Sequence[Flag] = (),
+        description: str = "",
     ) -> None:
         self.name = name
         self.summary = summary
         self.entries = tuple(entries)
         self.flags = tuple(flags)
+        self.description = description
 
     def child(self, word: str) -> Entry | Group | None:
         """The one called `word`, or the only one whose name begins so."""

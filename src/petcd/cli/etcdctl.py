@@ -1,7 +1,8 @@
 """The `etcdctl` command: finds the command that is meant, reads its flags, runs it.
 
-`ETCDCTL_API` chooses the set of commands.  Exit codes are in `ctl.exits`.  This module and what it
-imports stay small, for every call of the program pays for them.
+`ETCDCTL_API` chooses the set of commands: 2 (`ctl2`) or 3 (`ctl`).  Without it the set is 3, but
+names that only 2 has are found as well.  Exit codes of set 3 are in `ctl.exits`.  This module and
+what it imports stay small, for every call of the program pays for them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from io import BytesIO
 from typing import BinaryIO
 
@@ -19,8 +19,14 @@ from petcd.cli.ctl.console import Console
 from petcd.cli.ctl.exits import ERROR, IO_ERROR, SUCCESS, CommandError, Ended
 from petcd.cli.flags import HELP, FlagError, FlagSet
 
-COMMAND_SETS = {"": "petcd.cli.ctl.v3", "3": "petcd.cli.ctl.v3"}
-"""Value of ETCDCTL_API -> module with the table `ROOT`."""
+SETS = ("", "2", "3")
+"""Values of ETCDCTL_API."""
+ONLY_IN_SET_2 = frozenset(
+    (
+        *("backup", "cluster-health", "exec-watch", "import", "ls", "mk", "mkdir", "rm", "rmdir"),
+        *("set", "setdir", "update", "updatedir"),
+    )
+)
 
 
 def main() -> int:
@@ -50,18 +56,30 @@ def _streams() -> tuple[BinaryIO, BinaryIO, BinaryIO]:
 def run(words: Sequence[str], env: Mapping[str, str], console: Console) -> int:
     """One command line; the exit code."""
     api = env.get("ETCDCTL_API", "")
-    if api not in COMMAND_SETS:
+    if api not in SETS:
         console.error_line(f"unsupported API version: {api}")
         return ERROR
-    root = import_module(COMMAND_SETS[api]).ROOT
-    assert isinstance(root, Group)
+    if api == "2" or (not api and _means_set_2(words)):
+        from petcd.cli.ctl2.program import run as run_set_2
+
+        return run_set_2(words, env, console)
+    from petcd.cli.ctl.v3 import ROOT
+
     try:
-        return _run(root, words, env, console)
+        return _run(ROOT, words, env, console)
     except CommandError as error:
         console.error_line(f"Error: {error}")
         return error.code
     except Ended as end:
         return end.code
+
+
+def _means_set_2(words: Sequence[str]) -> bool:
+    if ONLY_IN_SET_2.isdisjoint(words):
+        return False
+    from petcd.cli.ctl2.program import command_name
+
+    return command_name(words) in ONLY_IN_SET_2
 
 
 def _run(root: Group, words: Sequence[str], env: Mapping[str, str], console: Console) -> int:

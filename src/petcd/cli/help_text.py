@@ -40,6 +40,8 @@ def help_of(found: Found, command: Command | None, edition: Edition) -> str:
     if isinstance(target, Group):
         sections.append(("API VERSION", [edition.api]))
         sections.append(("COMMANDS", _columns(_commands(target))))
+        if target.description:
+            sections.append(("DESCRIPTION", target.description.strip("\n").split("\n")))
     if command is not None:
         if command.description:
             sections.append(("DESCRIPTION", command.description.strip("\n").split("\n")))

@@ -42,6 +42,12 @@ GLOBAL_FLAGS = (
 
 _CLUSTER = Flag("cluster", BOOL, False, "use the endpoints of all members of the cluster")
 
+BOTH_SETS = """
+These are the commands of API 3.  Those of API 2, for directories and files, are in this program
+too: ETCDCTL_API=2 picks them where both have a name (get, watch, member, user, role, auth), and
+names that only they have work without it: backup, cluster-health, exec-watch, import, ls, mk,
+mkdir, rm, rmdir, set, setdir, update, updatedir.  ETCDCTL_API=2 etcdctl --help shows them."""
+
 ROOT = Group(
     "etcdctl",
     "Read, write and look after an etcd cluster.",
@@ -107,4 +113,5 @@ ROOT = Group(
         Entry("help", "Show the help of a command", _HERE + "version:HELP"),
     ),
     GLOBAL_FLAGS,
+    BOTH_SETS,
 )
