@@ -1,0 +1,190 @@
+"""What is counted about each peer, as plain numbers; `samples` names them as etcd does.
+
+The server room turns the samples into metrics when somebody asks. Ids are labels in hexadecimal.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from petcd.cluster import format_id
+
+ROUND_TRIP_BOUNDS_S = [0.0001 * 2**n for n in range(16)]
+SNAPSHOT_BOUNDS_S = [0.1 * 2**n for n in range(10)]
+
+
+class Histogram:
+    """Counts of durations by upper bound; the last count is of all longer ones."""
+
+    __slots__ = ("bounds_s", "counts", "sum_s")
+
+    def __init__(self, bounds_s: Sequence[float]) -> None:
+        self.bounds_s = bounds_s
+        self.counts = [0] * (len(bounds_s) + 1)
+        self.sum_s = 0.0
+
+    def observe(self, duration_s: float) -> None:
+        """Count one duration."""
+        self.counts[bisect_left(self.bounds_s, duration_s)] += 1
+        self.sum_s += duration_s
+
+
+class PeerCounters:
+    """Of one remote member."""
+
+    __slots__ = (
+        "active",
+        "disconnected",
+        "received_bytes",
+        "received_failures",
+        "round_trips",
+        "sent_bytes",
+        "sent_failures",
+        "snapshot_receives",
+        "snapshot_sends",
+    )
+
+    def __init__(self) -> None:
+        self.active = False
+        self.disconnected = 0
+        self.sent_bytes = 0
+        self.received_bytes = 0
+        self.sent_failures = 0
+        self.received_failures = 0
+        self.round_trips = Histogram(ROUND_TRIP_BOUNDS_S)
+        self.snapshot_sends = SnapshotCounters()
+        self.snapshot_receives = SnapshotCounters()
+
+
+class SnapshotCounters:
+    """Of the snapshots that went one way."""
+
+    __slots__ = ("failures", "in_flight", "seconds", "successes")
+
+    def __init__(self) -> None:
+        self.in_flight = 0
+        self.successes = 0
+        self.failures = 0
+        self.seconds = Histogram(SNAPSHOT_BOUNDS_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric: `kind` is counter, gauge or histogram; a sample is its labels' values and value.
+
+    A counter's name is given without `_total` where etcd's has it, as Prometheus libraries want.
+    """
+
+    name: str
+    text: str
+    kind: str
+    labels: tuple[str, ...]
+    samples: list[tuple[tuple[str, ...], float | Histogram]]
+
+
+class NetworkCounters:
+    """Of all remote members, those that are gone included."""
+
+    def __init__(self, local_id: int) -> None:
+        self._local = format_id(local_id)
+        self._peers: dict[int, PeerCounters] = {}
+
+    def of(self, member_id: int) -> PeerCounters:
+        """The counters of one remote member."""
+        counters = self._peers.get(member_id)
+        if counters is None:
+            counters = self._peers[member_id] = PeerCounters()
+        return counters
+
+    def samples(self) -> list[Family]:
+        """Everything that is counted, under etcd's names."""
+        return [*self._peer_families(), *self._snapshot_families()]
+
+    def _peer_families(self) -> list[Family]:
+        known = [(format_id(member_id), counters) for member_id, counters in self._peers.items()]
+        pairs = [((self._local, remote), counters) for remote, counters in known]
+        singles = [((remote,), counters) for remote, counters in known]
+        both, to, sender = ("Local", "Remote"), ("To",), ("From",)
+        return [
+            Family(
+                "etcd_network_active_peers",
+                "The current number of active peer connections.",
+                "gauge",
+                both,
+                [(labels, float(c.active)) for labels, c in pairs],
+            ),
+            Family(
+                "etcd_network_disconnected_peers",
+                "The total number of disconnected peers.",
+                "counter",
+                both,
+                [(labels, c.disconnected) for labels, c in pairs],
+            ),
+            Family(
+                "etcd_network_peer_sent_bytes",
+                "The total number of bytes sent to peers.",
+                "counter",
+                to,
+                [(labels, c.sent_bytes) for labels, c in singles],
+            ),
+            Family(
+                "etcd_network_peer_received_bytes",
+                "The total number of bytes received from peers.",
+                "counter",
+                sender,
+                [(labels, c.received_bytes) for labels, c in singles],
+            ),
+            Family(
+                "etcd_network_peer_sent_failures",
+                "The total number of send failures from peers.",
+                "counter",
+                to,
+                [(labels, c.sent_failures) for labels, c in singles],
+            ),
+            Family(
+                "etcd_network_peer_received_failures",
+                "The total number of receive failures from peers.",
+                "counter",
+                sender,
+                [(labels, c.received_failures) for labels, c in singles],
+            ),
+            Family(
+                "etcd_network_peer_round_trip_time_seconds",
+                "Round-Trip-Time histogram between peers",
+                "histogram",
+                to,
+                [(labels, c.round_trips) for labels, c in singles],
+            ),
+        ]
+
+    def _snapshot_families(self) -> list[Family]:
+        families = []
+        for way, label in (("send", "To"), ("receive", "From")):
+            ways = [
+                ((format_id(member_id),), getattr(counters, f"snapshot_{way}s"))
+                for member_id, counters in self._peers.items()
+            ]
+            texts: list[tuple[str, str, str, str]] = [
+                ("success", "counter", "successes", f"Total number of successful snapshot {way}s"),
+                ("inflights_total", "gauge", "in_flight", f"Number of inflight snapshot {way}s"),
+                ("failures", "counter", "failures", f"Total number of snapshot {way} failures"),
+                (
+                    "total_duration_seconds",
+                    "histogram",
+                    "seconds",
+                    f"Total latency distributions of v3 snapshot {way}s",
+                ),
+            ]
+            families += [
+                Family(
+                    f"etcd_network_snapshot_{way}_{name}",
+                    text,
+                    kind,
+                    (label,),
+                    [(labels, getattr(counters, attribute)) for labels, counters in ways],
+                )
+                for name, kind, attribute, text in texts
+            ]
+        return families

@@ -1,0 +1,70 @@
+"""A file that is either there whole, synced and under its name, or not at all.
+
+    tmp<random> in the directory -> fsync -> rename to its name -> fsync of the directory
+
+Every method may block and is called on a thread; a `discard` may come while a `write` is under way.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from pathlib import Path
+from typing import BinaryIO
+
+PREFIX = "tmp"
+"""As etcd names them, so that either removes what the other left behind in a crash."""
+
+
+class IncomingFile:
+    """One file in the making."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._lock = threading.Lock()
+        self._file: BinaryIO | None = None
+        self._path = ""
+        self._ended = False
+
+    def write(self, data: bytes) -> None:
+        """Append; the file begins with the first call. Raises OSError."""
+        with self._lock:
+            self._open().write(data)
+
+    def commit(self, name: str) -> Path:
+        """Make it durable under this name; one that is there already stays. Raises OSError."""
+        path = self._directory / name
+        with self._lock:
+            file = self._open()
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
+            if not path.exists():
+                os.rename(self._path, path)
+                _sync_directory(self._directory)
+        return path
+
+    def discard(self) -> None:
+        """Remove what was not committed; raises nothing."""
+        with self._lock:
+            self._ended = True
+            if self._file is not None:
+                self._file.close()
+                Path(self._path).unlink(missing_ok=True)
+
+    def _open(self) -> BinaryIO:
+        if self._ended:
+            raise OSError("discarded")
+        if self._file is None:
+            descriptor, self._path = tempfile.mkstemp(prefix=PREFIX, dir=self._directory)
+            self._file = os.fdopen(descriptor, "wb")
+        return self._file
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

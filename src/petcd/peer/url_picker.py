@@ -1,0 +1,27 @@
+"""Which of a peer's URLs to use: the one that worked last; after a failure the next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class UrlPicker:
+    """URLs of one peer, shared by everything that speaks to it."""
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        self.update(urls)
+
+    def update(self, urls: Sequence[str]) -> None:
+        """The peer has other URLs now. There is always one at least."""
+        assert urls, "a peer without URLs"
+        self._urls = [url.rstrip("/") for url in urls]
+        self._picked = 0
+
+    def pick(self) -> str:
+        """The URL to use now."""
+        return self._urls[self._picked]
+
+    def unreachable(self, url: str) -> None:
+        """This URL failed; those who report the same failure later change nothing."""
+        if url == self._urls[self._picked]:
+            self._picked = (self._picked + 1) % len(self._urls)
