@@ -50,13 +50,16 @@ async def leader_of(members: Iterable[Server]) -> Server | None:
     return running[max(leading)[1]] if leading else None
 
 
-class Cluster:
-    """Members `m1`, `m2` ... of the given kinds, which reach each other without a detour."""
+def fresh_members(kinds: Sequence[str], *flags: str) -> list[Server]:
+    """`m1`, `m2` ... of these kinds, on fresh data directories."""
+    return [Server(kind, *flags, name=f"m{number}") for number, kind in enumerate(kinds, 1)]
 
-    def __init__(self, kinds: Sequence[str], *flags: str) -> None:
-        self.members = [
-            Server(kind, *flags, name=f"m{number}") for number, kind in enumerate(kinds, 1)
-        ]
+
+class Cluster:
+    """Members that are to know each other from the start."""
+
+    def __init__(self, members: list[Server]) -> None:
+        self.members = members
         self.introduce()
 
     def introduce(self) -> None:
@@ -92,7 +95,7 @@ class Cluster:
 @contextlib.asynccontextmanager
 async def running_cluster(kinds: Sequence[str], *flags: str) -> AsyncIterator[Cluster]:
     """A started cluster on fresh data directories, which go at the end."""
-    cluster = Cluster(kinds, *flags)
+    cluster = Cluster(fresh_members(kinds, *flags))
     try:
         await cluster.start()
         yield cluster

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from bench.clusters import UNREACHABLE
-from bench.servers import ServerFailed
+from bench.clusters import UNREACHABLE, fresh_members
+from bench.servers import ServerFailed, free_ports
 from faults.kinds import Fault
 from faults.recording import Recorder
 from faults.stand import Stand
@@ -108,7 +108,7 @@ class Run:
                 if len(statuses) == len(self.stand.members):
                     revision = min(one.header.revision for one in statuses.values() if one.header)
                     hashes = await self.stand.hashes(revision)
-                    self.recorder.hashes(self.stand, revision, hashes)
+                    self.recorder.samples(self.stand, statuses, hashes, revision)
                     if len({one.compact_revision for one in hashes.values()}) == 1:
                         return
             except UNREACHABLE:
@@ -119,17 +119,20 @@ class Run:
 
     async def finish(self) -> Outcome:
         """Ends the load, reads everything once more, and judges what was written down."""
-        await self.load.settle()
+        revision = await self.load.settle()
+        alive = [watcher.before for watcher in self.load.watchers]
         await self.load.end()
         await self.same_hashes()
-        return Outcome(self.cycles, judge(self.recorder.history), self.void)
+        verdict = judge(self.recorder.history, alive, revision)
+        return Outcome(self.cycles, verdict, self.void)
 
 
 async def run(
     kinds: Sequence[str], faults: Sequence[Fault], seed: int, say: Say, *flags: str
 ) -> Outcome:
     """A fresh cluster of members of these kinds, all the faults, and the verdict."""
-    stand = Stand(kinds, seed, "--snapshot-count", str(SNAPSHOT_COUNT), *flags)
+    members = fresh_members(kinds, "--snapshot-count", str(SNAPSHOT_COUNT), *flags)
+    stand = Stand(members, free_ports(len(members)), seed)
     try:
         await stand.start()
         running = Run(stand, seed)

@@ -28,7 +28,7 @@ from petcd.wire.lease import (
     LeaseRevokeRequest,
     LeaseRevokeResponse,
 )
-from petcd.wire.maintenance import HashKVResponse
+from petcd.wire.maintenance import HashKVResponse, StatusResponse
 from sim.check import history as h
 
 REFUSALS = {
@@ -67,13 +67,25 @@ class Recorder:
     def now(self) -> float:
         return time.monotonic() - self.begin
 
-    def hashes(self, stand: Stand, revision: int, found: dict[str, HashKVResponse]) -> None:
-        for number, member in enumerate(stand.members, 1):
-            answer = found[member.name]
-            sample = h.HashSample(
-                number, self.now(), revision, answer.compact_revision, answer.hash
+    def samples(
+        self,
+        stand: Stand,
+        statuses: dict[str, StatusResponse],
+        hashes: dict[str, HashKVResponse],
+        revision: int,
+    ) -> None:
+        """How members are, and the hashes that they gave for a revision."""
+        now, history = self.now(), self.history
+        for name, number in stand.ids.items():
+            status, hashed = statuses[name], hashes[name]
+            assert status.header is not None
+            run, applied, newest = stand.runs[name], status.raftAppliedIndex, status.header.revision
+            history.members.append(
+                h.MemberSample(number, run, now, status.raftTerm, applied, newest)
             )
-            self.history.hashes.append(sample)
+            history.hashes.append(
+                h.HashSample(number, now, revision, hashed.compact_revision, hashed.hash)
+            )
 
     def note(self, text: str) -> None:
         self.history.notes.append(h.Note(self.now(), text))

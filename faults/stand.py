@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from bench.clusters import UNREACHABLE, Cluster, call, leader_of, member_id, status
 from bench.requests import HASH_KV, MEMBER_ADD, MEMBER_REMOVE, RANGE, one_range
-from bench.servers import START_TIMEOUT_S, Server, ServerFailed, free_ports
+from bench.servers import START_TIMEOUT_S, Server, ServerFailed
 from faults.proxy import Network, Proxy
 from petcd.wire.cluster import MemberAddRequest, MemberAddResponse, MemberRemoveRequest
 from petcd.wire.maintenance import HashKVRequest, HashKVResponse, StatusResponse
@@ -19,17 +19,17 @@ CHANGE_TIMEOUT_S = 20.0  # of membership: the leader must first be connected to 
 
 
 class Stand:
-    """Members `m1` ... `mN`; `runs` counts the starts of each."""
+    """The members, and their proxies at `ports`; `runs` counts the starts of each."""
 
-    def __init__(self, kinds: Sequence[str], seed: int, *flags: str) -> None:
+    def __init__(self, members: list[Server], ports: Sequence[int], seed: int = 0) -> None:
         self.chance = random.Random(seed)
         self.network = Network(self.chance)
-        self.cluster = Cluster(kinds, *flags)
-        self.members = self.cluster.members
+        self.cluster = Cluster(members)
+        self.members = members
         self.ids: dict[str, int] = {}
         self.runs = {member.name: 0 for member in self.members}
         self.paused: set[str] = set()
-        for member, port in zip(self.members, free_ports(len(kinds)), strict=True):
+        for member, port in zip(self.members, ports, strict=True):
             Proxy(self.network, member.name, port, member.peer_port)
             member.peer_url = f"http://127.0.0.1:{port}"
         self.cluster.introduce()

@@ -79,8 +79,9 @@ class Workload:
         self.stopping.set()
         await asyncio.gather(*self.writers, *self.listeners)
 
-    async def settle(self) -> None:
-        """Ends writing, reads all, and waits until the watchers have seen all. TimeoutError."""
+    async def settle(self) -> int:
+        """Ends writing, reads all, and waits until the watchers have seen all; returns up to which
+        revision. Raises TimeoutError."""
         self.enough.set()
         await asyncio.gather(*self.writers)
         last = Client(self, 99)
@@ -94,6 +95,7 @@ class Workload:
             revision = self.recorder.history.operations[-1].revision
             while any(watcher.next_revision <= revision for watcher in self.watchers):
                 await asyncio.sleep(POLL_S)
+        return revision
 
     def check_clients(self) -> None:
         """Raises at once what a client died of; it would be missing from the load."""
@@ -209,7 +211,7 @@ class Watching:
         self.client = client
         self.chance = random.Random(f"{workload.seed} {client}")
         self.next_revision = 1
-        self.before = 0  # id of the watcher that the next one goes on for
+        self.before = 0  # id of the watcher that the next one goes on for: the present one's
 
     async def run(self) -> None:
         while not self.workload.stopping.is_set():
