@@ -1,0 +1,61 @@
+"""When a turn is taken: at once for a lone client, shared by all that one round of the loop brings."""
+
+import pytest
+
+
+class CountedLog:
+    """A member's log that counts its syncs."""
+
+    def __init__(self, log):
+        self._log = log
+        self.syncs = 0
+
+    def __getattr__(self, name):
+        return getattr(self._log, name)
+
+    def sync(self):
+        self.syncs += 1
+        self._log.sync()
+
+
+@pytest.fixture
+def lone(in_memory_cluster):
+    cluster = in_memory_cluster("a")
+    cluster.run(1.0)
+    runtime = cluster["a"].engine.runtime
+    runtime._log = cluster.log = CountedLog(runtime._log)
+    return cluster
+
+
+def arrive(cluster, count):
+    """So many sockets bring one put each, in one round of the loop."""
+    outcomes = []
+    for i in range(count):
+        outcomes.append(cluster.put("a", b"k%d" % i, b"v"))
+        cluster["a"].engine.runtime.received()
+    return outcomes
+
+
+def round_of(cluster, count):
+    """Syncs that a round took, with what the loop still had to do."""
+    before = cluster.log.syncs
+    outcomes = arrive(cluster, count)
+    cluster.run_until(lambda: all(outcomes))
+    return cluster.log.syncs - before
+
+
+def test_a_lone_proposal_is_answered_before_the_loop_goes_round(lone):
+    for _ in range(3):
+        assert [len(outcome) for outcome in arrive(lone, 1)] == [1]
+        lone.run(0.001)
+
+
+def test_what_many_sockets_bring_shares_a_sync(lone):
+    assert round_of(lone, 50) <= 2
+    assert [round_of(lone, 50) for _ in range(5)] == [1] * 5
+
+
+def test_after_a_crowd_a_lone_proposal_is_quick_again(lone):
+    round_of(lone, 50)
+    round_of(lone, 1)
+    assert [len(outcome) for outcome in arrive(lone, 1)] == [1]
