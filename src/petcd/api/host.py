@@ -5,7 +5,7 @@ coroutines: an outcome belongs to a batch of hundreds, and one plain call each i
 afford.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Protocol
 
 from petcd.member import Member
@@ -13,6 +13,21 @@ from petcd.member import Member
 # Called as finish(context, outcome) once the request is applied, refused or timed out.
 # The outcome of a refusal is an exception.
 Finish = Callable[[Any, object], None]
+
+
+class Export(Protocol):
+    """A snapshot file, ready to be read; `digest` is its SHA-256."""
+
+    size_bytes: int
+    digest: bytes
+
+    def read(self, size: int) -> bytes:
+        """The next bytes; fewer at the end."""
+        ...
+
+    def close(self) -> None:
+        """The file is not needed any more."""
+        ...
 
 
 class LongWork(Protocol):
@@ -34,8 +49,41 @@ class LongWork(Protocol):
         """Hash of all buckets, off the loop: the outcome is (hash, current revision)."""
         ...
 
+    def export(self, finish: Finish, context: Any) -> None:
+        """Make a snapshot file, off the loop; the outcome is an Export, for the caller to close."""
+        ...
+
     def defragment(self, finish: Finish, context: Any) -> None:
         """Compact the backend's file in the background; the outcome is None."""
+        ...
+
+
+class Reconfiguring(Protocol):
+    """Changes of the cluster's members and of its leader.
+
+    The outcome is the list of members (MemberInfo) after the change, or an exception.
+    """
+
+    def add(self, peer_urls: Sequence[str], is_learner: bool, finish: Finish, context: Any) -> None:
+        """Add a member; the outcome is (the new member, all members)."""
+        ...
+
+    def remove(self, member_id: int, finish: Finish, context: Any) -> None:
+        """Remove a member."""
+        ...
+
+    def update(
+        self, member_id: int, peer_urls: Sequence[str], finish: Finish, context: Any
+    ) -> None:
+        """Change the peer URLs of a member."""
+        ...
+
+    def promote(self, member_id: int, finish: Finish, context: Any) -> None:
+        """Make a learner a voter."""
+        ...
+
+    def move_leader(self, to: int, finish: Finish, context: Any) -> None:
+        """Hand the lead to another member; the outcome is None."""
         ...
 
 
@@ -44,6 +92,7 @@ class Host(Protocol):
 
     member: Member
     long_work: LongWork
+    reconfiguration: Reconfiguring
     header_prefix: bytes
     max_request_bytes: int
     max_txn_ops: int

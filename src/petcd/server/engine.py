@@ -22,17 +22,20 @@ from petcd.server.auto_compaction import auto_compaction
 from petcd.server.committer import Committer
 from petcd.server.config import ServerConfig
 from petcd.server.log import LogLines
-from petcd.server.network import Network
+from petcd.server.long_jobs import LongJobs
+from petcd.server.network import Network, NoCalls, PeerCalls
 from petcd.server.opening import Opened
 from petcd.server.operations import Operations
 from petcd.server.peers import Peers
 from petcd.server.publication import Publication
 from petcd.server.pump import Pump
+from petcd.server.reconfiguration import Reconfiguration
 from petcd.server.runtime import Runtime
 from petcd.server.surroundings import Surroundings
 from petcd.server.timers import Timers, progress_interval_s
 from petcd.server.truncation import Truncation
 from petcd.storage.backend import Batch
+from petcd.storage.snapshot_store import snapshots_of
 from petcd.wire.hot import header_bytes, header_prefix
 
 # gRPC's receive limit is the request limit and this much for its envelope, as in etcd.
@@ -50,6 +53,7 @@ class Engine:
         config: ServerConfig,
         log: LogLines,
         die: Callable[[BaseException], None],
+        calls: PeerCalls | None = None,
     ) -> None:
         """`die` is called when the member cannot go on: it must take no further turn."""
         self.opened = opened
@@ -58,6 +62,7 @@ class Engine:
         self._surroundings = surroundings
         self._config = config
         self._log = log
+        self._calls: PeerCalls = NoCalls() if calls is None else calls
         member = self.member
         self.committer: Committer[Batch] = Committer(
             surroundings,
@@ -67,7 +72,11 @@ class Engine:
             config.backend_batch_interval_s,
             config.backend_batch_limit,
         )
-        self.operations = Operations(surroundings, member, opened.backend, self.committer)
+        jobs = LongJobs(surroundings)
+        snapshots = snapshots_of(opened.backend)
+        self.operations = Operations(
+            surroundings, member, opened.backend, self.committer, jobs, snapshots
+        )
         self._assemble_watches()
         self._assemble_runtime(network, die)
         self.timers = self._assemble_timers()
@@ -104,6 +113,15 @@ class Engine:
             config.max_txn_ops,
         )
         self.mailbox = self.runtime.mailbox
+        self.reconfiguration = self.runtime.reconfiguration = Reconfiguration(
+            self.runtime,
+            self._surroundings,
+            self._calls,
+            self._log,
+            config.strict_reconfig_check,
+            config.heartbeat_ms / 1000,
+            config.request_timeout_s,
+        )
         self.peers = Peers(self.member.membership, network)
         self.truncation = Truncation(
             self.member,

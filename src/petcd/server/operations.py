@@ -1,7 +1,8 @@
-"""Long work of one member: compaction in slices, defragmentation and hashes beside the loop."""
+"""Long work of one member: compaction in slices; beside the loop what reads or copies it all."""
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import google_crc32c
@@ -9,9 +10,11 @@ import google_crc32c
 from petcd.api.host import Finish
 from petcd.member import Member
 from petcd.server.committer import Committer
+from petcd.server.long_jobs import LongJobs
 from petcd.server.surroundings import Surroundings
 from petcd.storage.backend import BUCKETS, Backend, View
 from petcd.storage.errors import BackendBusy
+from petcd.storage.snapshot_store import SnapshotStore
 
 # Between two slices of compaction the loop serves others at least this long.
 COMPACTION_PAUSE_S = 0.001
@@ -28,6 +31,8 @@ class Operations:
         member: Member,
         backend: Backend,
         committer: Committer[Any],
+        jobs: LongJobs,
+        snapshots: SnapshotStore,
     ) -> None:
         self.defrag_durations_s: Callable[[float], None] = lambda duration_s: None
         self._loop = surroundings.loop
@@ -36,6 +41,8 @@ class Operations:
         self._v2 = member.applier.v2
         self._backend = backend
         self._committer = committer
+        self._jobs = jobs
+        self._snapshots = snapshots
         self._worker = surroundings.backend_worker
         self._compaction_runs = False
         self._defragmenting = False
@@ -123,20 +130,38 @@ class Operations:
     def hash_all(self, finish: Finish, context: Any) -> None:
         """See `petcd.api.host.Host`."""
 
-        def synced() -> None:
-            revision = self._store.revision
-            view = self._backend.snapshot_view()
-            future = self._worker.submit(_hash_view, view)
-            future.add_done_callback(
-                lambda done: self._loop.call_soon_threadsafe(hashed, done, view, revision)
-            )
+        def hashed(outcome: object, revision: int) -> None:
+            finish(context, outcome if isinstance(outcome, Exception) else (outcome, revision))
 
-        def hashed(future: "Future[int]", view: View, revision: int) -> None:
+        self._with_view(_hash_view, hashed)
+
+    # -- snapshot for a client ----------------------------------------------------------------
+
+    def export(self, finish: Finish, context: Any) -> None:
+        """See `petcd.api.host.LongWork`."""
+        self._with_view(self._snapshots.export, lambda outcome, _: finish(context, outcome))
+
+    def _with_view(
+        self, work: Callable[[View], object], finish: Callable[[object, int], None]
+    ) -> None:
+        """Do work in a worker on a view of everything applied until now, or of later.
+
+        `finish` gets its result or the error, and the store's revision as of when it began.
+        """
+        view: View
+        revision = 0
+
+        def prepare() -> Callable[[], object]:
+            nonlocal view, revision
+            view, revision = self._backend.snapshot_view(), self._store.revision
+            return partial(work, view)
+
+        def done(future: "Future[object]") -> None:
             view.close()
             error = future.exception()
-            finish(context, error if error is not None else (future.result(), revision))
+            finish(error if error is not None else future.result(), revision)
 
-        self._committer.when_synced(synced)
+        self._committer.when_synced(lambda: self._jobs.run(prepare, done))
 
 
 def _hash_view(view: View) -> int:

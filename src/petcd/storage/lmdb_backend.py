@@ -152,6 +152,11 @@ class LmdbBackend(PendingWrites):
             raise BackendDamaged(path, error.strerror or str(error)) from error
         self._open()
 
+    @property
+    def path(self) -> str:
+        """The file."""
+        return self._path
+
     def write_commit(self, batch: Batch) -> None:
         """See ``Backend.write_commit``; sleeps between slices, for use in a worker thread."""
         self._write(batch, _SLEEP_S)

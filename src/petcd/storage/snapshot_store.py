@@ -11,20 +11,22 @@ Between `stage` and `install` the log gets its snapshot record; so a crash leave
     record, and not yet installed     the new state; the next start installs (`settle`)
     installed                         the new state
 
-``save`` and ``stage`` work in a thread and may take long, the others take milliseconds on the
-thread that owns the backend.  With files a body is the path of a bbolt file; in memory it is the
-rows themselves.
+``save``, ``export`` and ``stage`` work in a thread and may take long, the others take milliseconds
+on the thread that owns the backend.  With files a body is the path of a bbolt file; in memory it is
+the rows themselves.
 
 It does not do: deciding whether a snapshot is wanted, writing the log, loading state machines.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from tempfile import mkstemp
-from typing import Any, Final, Protocol
+from io import BytesIO
+from tempfile import TemporaryFile, mkstemp
+from typing import Any, BinaryIO, Final, Protocol
 
 from petcd.storage.backend import BUCKETS, Backend, View
 from petcd.storage.bbolt_reader import BoltFile
@@ -39,6 +41,7 @@ STAGED: Final = "db.staged"
 _OUTGOING_PREFIX: Final = "outgoing-"
 _OUTGOING_SUFFIX: Final = ".tmp"
 ARRIVED_SUFFIX: Final = ".snap.db"
+_DIGEST_SLICE_BYTES: Final = 1 << 20
 
 
 class Saved:
@@ -51,8 +54,35 @@ class Saved:
         self.size_bytes = size_bytes
 
 
+class Export:
+    """A whole bbolt file that nobody else sees: its size, and the digest that belongs behind it."""
+
+    __slots__ = ("_file", "digest", "size_bytes")
+
+    def __init__(self, view: View, file: BinaryIO) -> None:
+        self._file = file
+        self.size_bytes = write_snapshot(view, file)
+        file.seek(0)
+        digest = hashlib.sha256()
+        while data := file.read(_DIGEST_SLICE_BYTES):
+            digest.update(data)
+        self.digest = digest.digest()
+        file.seek(0)
+
+    def read(self, size: int) -> bytes:
+        """The next bytes; fewer at the end.  Raises OSError."""
+        return self._file.read(size)
+
+    def close(self) -> None:
+        """The file goes; a second call does nothing."""
+        self._file.close()
+
+
 class SnapshotStore(Protocol):
     """See the module's text."""
+
+    def export(self, view: View) -> Export:
+        """Make a file for a client; any thread.  Raises CopyFailed."""
 
     def save(self, view: View) -> Saved:
         """Make a body of what the view shows; any thread.  Raises CopyFailed."""
@@ -85,6 +115,18 @@ class SnapshotFiles:
     def __init__(self, directory: str, backend: LmdbBackend) -> None:
         self._directory = directory
         self._backend = backend
+
+    def export(self, view: View) -> Export:
+        """A file without a name."""
+        try:
+            file = TemporaryFile(dir=self._directory)  # noqa: SIM115 (the Export closes it)
+            try:
+                return Export(view, file)
+            except BaseException:
+                file.close()
+                raise
+        except OSError as error:
+            raise CopyFailed(self._directory, error.strerror or str(error)) from error
 
     def save(self, view: View) -> Saved:
         """Write a bbolt file; it is not synced, for a crash makes it worthless."""
@@ -135,6 +177,10 @@ class MemorySnapshots:
     def __init__(self, backend: MemoryBackend) -> None:
         self._backend = backend
 
+    def export(self, view: View) -> Export:
+        """A file in memory."""
+        return Export(view, BytesIO())
+
     def save(self, view: View) -> Saved:
         """Copy the rows."""
         rows = {name: list(view.scan(name, b"", None)) for name in BUCKETS}
@@ -164,6 +210,14 @@ class MemorySnapshots:
 
     def discard(self, body: Any) -> None:
         """The rows go with the last who knows them."""
+
+
+def snapshots_of(backend: Backend) -> SnapshotStore:
+    """The snapshots that go with a backend."""
+    if isinstance(backend, MemoryBackend):
+        return MemorySnapshots(backend)
+    assert isinstance(backend, LmdbBackend), backend
+    return SnapshotFiles(os.path.dirname(backend.path), backend)
 
 
 def take_staged(store: MemoryStore) -> None:

@@ -1,13 +1,14 @@
-"""etcdserverpb.Maintenance: Status, Alarm, Hash, HashKV, Defragment."""
+"""etcdserverpb.Maintenance: Status, Alarm, Hash, HashKV, Defragment, Snapshot."""
 
 from petcd.api.errors import status_of
 from petcd.api.host import Host
 from petcd.api.v3.header import header_message
 from petcd.api.v3.proposing import propose_body
+from petcd.api.v3.snapshot import SnapshotSender
 from petcd.member.apply import ALARM
 from petcd.member.errors import NoLeader
 from petcd.transport.call import Call
-from petcd.transport.router import UNARY, Method, Router
+from petcd.transport.router import SERVER_STREAM, UNARY, Method, Router
 from petcd.version import ETCD_VERSION
 from petcd.wire.codec import DecodeError
 from petcd.wire.maintenance import (
@@ -22,6 +23,8 @@ from petcd.wire.maintenance import (
     HashKVResponse,
     HashRequest,
     HashResponse,
+    MoveLeaderRequest,
+    MoveLeaderResponse,
     StatusRequest,
     StatusResponse,
 )
@@ -49,8 +52,10 @@ class MaintenanceService:
             (b"Hash", self.hash),
             (b"HashKV", self.hash_kv),
             (b"Defragment", self.defragment),
+            (b"MoveLeader", self.move_leader),
         ):
             router.add(Method(_SERVICE + name, UNARY, handler))
+        router.add(Method(_SERVICE + b"Snapshot", SERVER_STREAM, self.snapshot))
 
     def status(self, call: Call, body: bytes) -> None:
         """Status of this member alone; answered also when there is no leader."""
@@ -76,6 +81,22 @@ class MaintenanceService:
             isLearner=local is not None and local.is_learner,
         )
         call.reply(response.encode())
+
+    def move_leader(self, call: Call, body: bytes) -> None:
+        """MoveLeader: only the leader can, and only to a voter."""
+        try:
+            request = MoveLeaderRequest.decode(body)
+        except DecodeError as error:
+            call.fail(*status_of(error))
+            return
+        moving = self._host.reconfiguration
+        moving.move_leader(request.targetID, self._answer_move, call)
+
+    def _answer_move(self, call: Call, outcome: object) -> None:
+        if isinstance(outcome, Exception):
+            call.fail(*status_of(outcome))
+        else:
+            call.reply(MoveLeaderResponse().encode())
 
     def alarm(self, call: Call, body: bytes) -> None:
         """Alarm: all three actions go through the log, as in etcd."""
@@ -159,3 +180,7 @@ class MaintenanceService:
             call.fail(*status_of(outcome))
         else:
             call.reply(DefragmentResponse().encode())
+
+    def snapshot(self, call: Call) -> None:
+        """Snapshot: the whole database as a bbolt file."""
+        SnapshotSender(self._host, call)
