@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from bench.closed_loop import Drive, drive, fill_mixed_keys, go_blocks, go_puts, mixed, same_put
+from bench.ctl_start import ctl_get
 from bench.h2load import Figures, LoadFailed, Shape, available, put_load, range_load
 from bench.million import million
 from bench.perf_check import LOADS, check_perf
@@ -109,6 +110,9 @@ async def v2(kind: str, sizes: Sizes, say: Say) -> Values:
         for name, churn in (("v2-list", False), ("v2-list-fresh", True)):
             listed = await v2_list(server, sizes.v2_listed, sizes.v2_listings, churn)
             values |= named(name, listed)
+        say("etcdctl get")
+        for name, api in (("ctl-get", "3"), ("ctl-get-v2", "2")):
+            values[name] = await ctl_get(server, api)
     return values
 
 
@@ -135,6 +139,6 @@ GROUPS = (
     Group("clients", "puts by a client in Go, and a mixed load", clients),
     Group("watch", "one event to 1,000 watchers on 100 streams", watch),
     Group("million", "a million keys: load, memory, restart, page, stalls", million_keys, True),
-    Group("v2", "the v2 API over HTTP/1.1, 50 connections: PUT, GET, listings", v2),
+    Group("v2", "the v2 API over HTTP/1.1, 50 connections: PUT, GET, listings; etcdctl get", v2),
     Group("perf", "the real `etcdctl check perf`, s m l xl, a minute each", perf, True),
 )
