@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from petcd.cluster import format_id
 from petcd.peer.counters import NetworkCounters, PeerCounters
-from petcd.peer.http_client import HttpClient
 from petcd.peer.identity import Identity
 from petcd.raft.types import Message
+from petcd.transport.http_client import HttpClient
 
 
 class Timer(Protocol):

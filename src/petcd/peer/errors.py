@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from petcd.transport.http1_answer import ExchangeFailed
 
-class PeerError(Exception):
+
+class PeerError(ExchangeFailed):
     """Something between two members failed; the text is for the log."""
 
 

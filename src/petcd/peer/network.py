@@ -38,13 +38,13 @@ from typing import Any
 from petcd.cluster import format_id
 from petcd.peer.context import Context, Log, PeerEvents, PeerStatus, Timer
 from petcd.peer.counters import NetworkCounters
-from petcd.peer.http_client import HttpClient, Unreachable, address_of
 from petcd.peer.identity import Identity
 from petcd.peer.peer import Peer
 from petcd.peer.pipeline import Pipeline
 from petcd.peer.prober import WallClock
 from petcd.peer.url_picker import UrlPicker
 from petcd.raft.types import Message
+from petcd.transport.http_client import HttpClient, Unreachable, address_of
 
 TICK_S = 0.5
 """How often silent streams are looked at."""

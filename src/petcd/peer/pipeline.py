@@ -11,11 +11,12 @@ from collections import deque
 
 from petcd.peer.answers import refusal
 from petcd.peer.context import Context, PeerStatus
-from petcd.peer.errors import MemberRemoved, PeerError
+from petcd.peer.errors import MemberRemoved
 from petcd.peer.messages import encode_message
 from petcd.peer.url_picker import UrlPicker
 from petcd.raft.types import Message
 from petcd.transport.http import Header
+from petcd.transport.http1_answer import ExchangeFailed
 
 IN_FLIGHT_MAX = 4
 QUEUED_MAX = 64
@@ -69,7 +70,7 @@ class Pipeline:
             )
             if answer.status != 204:
                 raise refusal(answer.status, answer.body)
-        except (PeerError, OSError) as error:
+        except (ExchangeFailed, OSError) as error:
             self._failed(url, error)
         else:
             self._status.activate()

@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Protocol
 
 from petcd.peer.context import Context
-from petcd.peer.errors import PeerError
 from petcd.peer.url_picker import UrlPicker
+from petcd.transport.http1_answer import ExchangeFailed
 
 PROBE_EVERY_S = 4.0
 """Less than the five seconds after which a silent connection is cut."""
@@ -61,7 +61,7 @@ class Prober:
                 url, "GET", "/raft/probing", timeout_s=PROBE_EVERY_S
             )
             their_unix_s = parse_probe(answer.status, answer.body)
-        except (PeerError, OSError, ValueError) as error:
+        except (ExchangeFailed, OSError, ValueError) as error:
             self._context.log.warn(
                 "prober detected unhealthy status",
                 remote_peer_id=self._peer_id,

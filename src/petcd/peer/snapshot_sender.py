@@ -20,6 +20,7 @@ from petcd.peer.streams import frame
 from petcd.peer.url_picker import UrlPicker
 from petcd.raft.types import Message
 from petcd.transport.http import Header
+from petcd.transport.http1_answer import ExchangeFailed
 
 PIECE_BYTES = 256 << 10
 STALL_MAX_S = 30.0
@@ -67,7 +68,7 @@ class SnapshotSender:
         counters.in_flight += 1
         try:
             await self._post(url, frame(message), path, size_bytes)
-        except (PeerError, OSError) as error:
+        except (ExchangeFailed, OSError) as error:
             self._failed(url, message, size_bytes, error)
         else:
             self._status.activate()

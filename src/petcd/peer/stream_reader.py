@@ -14,11 +14,11 @@ from petcd.cluster import format_id
 from petcd.peer.answers import refusal
 from petcd.peer.context import Context, PeerStatus, Timer
 from petcd.peer.errors import MalformedPeerData, MemberRemoved, PeerError
-from petcd.peer.http_client import Stream, Unreachable
-from petcd.peer.response_reader import ResponseHead
 from petcd.peer.stream_kind import StreamKind
 from petcd.peer.streams import SILENCE_MAX_S
 from petcd.peer.url_picker import UrlPicker
+from petcd.transport.http1_answer import ResponseHead
+from petcd.transport.http_client import Stream, Unreachable
 
 DIAL_EVERY_S = 0.1
 """Two dials of a stream are so far apart, as in etcd."""
@@ -157,7 +157,7 @@ class StreamReader:
 
     def _warn_of(self, error: Exception) -> None:
         """A peer that is there and says no is worth a line; one that is down was told already."""
-        if isinstance(error, PeerError) and not isinstance(error, Unreachable):
+        if isinstance(error, PeerError):
             self._context.log.warn(
                 "request sent was ignored by remote peer",
                 local_member_id=format_id(self._context.identity.member_id),

@@ -1,4 +1,4 @@
-"""One connection to a peer: requests go out one after the other, answers come back in pieces.
+"""An HTTP/1.1 connection to a server: one request after the other, answers in pieces.
 
 ```
   HttpClient -> Connection.begin(request, sink) -> sink.head, sink.body*, sink.end
@@ -14,11 +14,15 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from petcd.peer.errors import MalformedPeerData, PeerError
-from petcd.peer.response_reader import ResponseHead, ResponseReader
+from petcd.transport.http1_answer import (
+    ExchangeFailed,
+    MalformedAnswer,
+    ResponseHead,
+    ResponseReader,
+)
 
 
-class ConnectionLost(PeerError):
+class ConnectionLost(ExchangeFailed):
     """The connection ended before the answer did."""
 
 
@@ -39,7 +43,7 @@ class ResponseSink(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """A socket to a peer; idle while it has no sink. `on_idle` and `on_gone` are its owner's."""
+    """A socket to a server; idle while it has no sink. `on_idle` and `on_gone` are its owner's."""
 
     def __init__(
         self,
@@ -105,7 +109,7 @@ class Connection(asyncio.Protocol):
             return
         try:
             piece = reader.feed(data)
-        except MalformedPeerData as error:
+        except MalformedAnswer as error:
             self._fail(error)
             return
         if reader.head is not None and not self._head_told:
@@ -133,7 +137,7 @@ class Connection(asyncio.Protocol):
             return
         try:
             self._reader.finish()
-        except MalformedPeerData as error:
+        except MalformedAnswer as error:
             self._sink = None
             sink.failed(exc if exc is not None else ConnectionLost(str(error)))
             return

@@ -1,8 +1,9 @@
-"""HTTP requests to peers: streams that stay open, and short requests over kept connections.
+"""HTTP/1.1 requests to members: streams that stay open, short requests over kept connections.
 
 A short request is one call of `fetch`. `open` begins a GET whose answer goes on and on, piece by
-piece into a sink. `post` sends a body that is made piece by piece. Kept connections wait at most
-`IDLE_MAX_S`, less than the five seconds after which a member cuts a silent one.
+piece into a sink. `post` sends a body that is made piece by piece. `begin` sends ready-made bytes
+and gives the rest to the caller. Kept connections wait at most `IDLE_MAX_S`, less than the five
+seconds after which a peer port cuts a silent one.
 
 No redirects, no proxies, no names looked up for longer than the dial time-out. TLS: give the
 constructor a context.
@@ -15,10 +16,9 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from urllib.parse import urlsplit
 
-from petcd.peer.connection import Connection, ConnectionLost, ResponseSink
-from petcd.peer.errors import MalformedPeerData, PeerError
-from petcd.peer.response_reader import ResponseHead
 from petcd.transport.http import Header
+from petcd.transport.http1_answer import ExchangeFailed, MalformedAnswer, ResponseHead
+from petcd.transport.http1_connection import Connection, ConnectionLost, ResponseSink
 
 IDLE_MAX_S = 4.5
 """A kept connection is not used again after this."""
@@ -32,7 +32,7 @@ SOCKET_BUFFER_BYTES = 256 << 10
 Address = tuple[str, int, bool]
 
 
-class Unreachable(PeerError):
+class Unreachable(ExchangeFailed):
     """Nobody answers at the URL, or not in time."""
 
 
@@ -71,7 +71,7 @@ class _Gathering:
     def body(self, data: bytes) -> None:
         self._body += data
         if len(self._body) > ANSWER_BYTES_MAX:
-            self.failed(MalformedPeerData("answer too long"))
+            self.failed(MalformedAnswer("answer too long"))
 
     def end(self) -> None:
         if not self.done.done():
@@ -95,7 +95,7 @@ class Stream:
     async def _dial(self, url: str, request: bytes) -> None:
         try:
             connection = await self._client.connect(address_of(url))
-        except (PeerError, OSError) as error:
+        except (ExchangeFailed, OSError) as error:
             self._sink.failed(error)
             return
         connection.after_data = self._client.after_stream_data
@@ -110,7 +110,7 @@ class Stream:
 
 
 class HttpClient:
-    """All connections that a member opens to its peers. Made inside a running loop."""
+    """Connections to servers, kept while they are of use. Made inside a running loop."""
 
     def __init__(
         self,
@@ -151,7 +151,7 @@ class HttpClient:
         body: bytes = b"",
         timeout_s: float = 5.0,
     ) -> Response:
-        """A short request. Raises `PeerError` or `OSError` when there is no answer in time."""
+        """A short request. Raises `ExchangeFailed` or `OSError` when there is no answer in time."""
         length = [(b"content-length", b"%d" % len(body))] if body or method == "POST" else []
         request = _request_head(method, url, target, [*headers, *length]) + body
         gathering = _Gathering(self.loop)
@@ -274,7 +274,7 @@ def address_of(url: str) -> Address:
     except ValueError:
         host = None
     if not host or parts.scheme not in ("http", "https"):
-        raise Unreachable(f"not a peer URL: {url}")
+        raise Unreachable(f"not an HTTP URL: {url}")
     return host, port or (443 if secure else 80), secure
 
 

@@ -4,14 +4,14 @@ Made for answers that never end, so a body is given piece by piece as it comes, 
 Strict like the server role, whose header and body rules it shares. A `100 Continue` before the
 answer is skipped.
 
-It does not write requests, decode compression or follow redirects. Source: RFC 9112.
+It does not write requests, decode compression or follow redirects. `MalformedAnswer` is the only
+error. Source: RFC 9112.
 """
 
 from __future__ import annotations
 
 import re
 
-from petcd.peer.errors import MalformedPeerData
 from petcd.transport.http import Header
 from petcd.transport.http1_body import BodyReader
 from petcd.transport.http1_head import HeaderSection, HttpError, parse_header_section
@@ -20,6 +20,14 @@ from petcd.transport.limits import HTTP_HEAD_BYTES_MAX
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) (\d{3})(?: [\t\x20-\x7e\x80-\xff]*)?")
 _ENDLESS = 1 << 62
 """Bytes of a body are counted by whoever reads it; a stream may be open for years."""
+
+
+class ExchangeFailed(Exception):
+    """A request got no answer, or not the whole of it; the text is for the log."""
+
+
+class MalformedAnswer(ExchangeFailed):
+    """What came is no HTTP answer."""
 
 
 class ResponseHead:
@@ -56,7 +64,7 @@ class ResponseReader:
         self._body: BodyReader | None = None  # None while the end of the connection ends the body
 
     def feed(self, data: bytes) -> bytes:
-        """What of the body is in these bytes. Raises `MalformedPeerData`."""
+        """What of the body is in these bytes. Raises `MalformedAnswer`."""
         try:
             if self.head is None:
                 data = self._take_head(self._rest + data)
@@ -64,14 +72,14 @@ class ResponseReader:
                     return b""
             return self._take_body(data)
         except HttpError as error:
-            raise MalformedPeerData(f"http answer: {error.why}") from None
+            raise MalformedAnswer(f"http answer: {error.why}") from None
 
     def finish(self) -> None:
-        """The connection has ended. Raises `MalformedPeerData` when the answer has not."""
+        """The connection has ended. Raises `MalformedAnswer` when the answer has not."""
         if self.done:
             return
         if self.head is None or self._body is not None:
-            raise MalformedPeerData("the connection ended inside an answer")
+            raise MalformedAnswer("the connection ended inside an answer")
         self.done = True
 
     def _take_head(self, data: bytes) -> bytes:
