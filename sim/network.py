@@ -1,0 +1,208 @@
+"""The network between simulated members: every message finds its own fate.
+
+    member --send--> Port --> Wires (a link for each direction) --event--> Port --> PeerEvents
+
+A link loses, delays, repeats and reorders as its `Weather` says, and lets nothing through while it
+is cut. Without reordering it is first in, first out, as the streams of the peer protocol are.
+No object is shared between members: what arrives is a copy, now and then one that went through the
+peer protocol's own encoding.
+
+A corrupted message is one that did not arrive, and the end of the connection: the peer protocol's
+framing and TCP's checksums see to that, and its own tests say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any, NamedTuple, Protocol
+
+from petcd.raft.types import Entry, Message
+from sim.loop import Process
+
+# One in so many messages travels in encoded form.
+ENCODED_ONE_IN = 16
+# What arrives late by chance does so by at most this.
+STRAGGLE_S = 0.5
+SNAPSHOT_BYTES_PER_S = 10_000_000
+
+
+class PeerEvents(Protocol):
+    """What the network tells a member; see `petcd.server.network`."""
+
+    def received(self, message: Message) -> None: ...
+
+    def unreachable(self, member_id: int) -> None: ...
+
+    def snapshot_sent(self, member_id: int, ok: bool) -> None: ...
+
+    def snapshot_received(self, message: Message, snapshot: Any) -> None: ...
+
+    def is_removed(self, member_id: int) -> bool: ...
+
+
+class Weather(NamedTuple):
+    """How links behave. Probabilities from 0 to 1; `late` is that of a delay up to STRAGGLE_S."""
+
+    delay_s: float = 0.001
+    jitter_s: float = 0.001
+    lost: float = 0.0
+    doubled: float = 0.0
+    late: float = 0.0
+    reordered: bool = False
+
+
+FAIR = Weather()
+
+
+class Wires:
+    """All links. Members are known by their ids; who has no port is not running."""
+
+    def __init__(self, random: Random) -> None:
+        self.random = random
+        self.weather = FAIR
+        self.encode: Callable[[Message], bytes] | None = None
+        self.decode: Callable[[bytes], Message] | None = None
+        self.ports: dict[int, Port] = {}
+        self.cut: set[tuple[int, int]] = set()
+        self.sent = 0
+        self.lost = 0
+        self._changed_s: dict[tuple[int, int], float] = {}
+        self._last_due_s: dict[tuple[int, int], float] = {}
+
+    def cut_links(self, links: set[tuple[int, int]], now_s: float) -> None:
+        """Let nothing through these links (sender, receiver), and everything through the others."""
+        for link in self.cut ^ links:
+            self._changed_s[link] = now_s
+        self.cut = links
+
+    def connected_since_s(self, one: int, other: int) -> float | None:
+        """World time since when both directions work; None while they do not."""
+        there, here = self.ports.get(other), self.ports.get(one)
+        if there is None or here is None or (one, other) in self.cut or (other, one) in self.cut:
+            return None
+        changed_s = self._changed_s
+        return max(
+            *(here.opened_s, there.opened_s),
+            *(changed_s.get((one, other), 0.0), changed_s.get((other, one), 0.0)),
+        )
+
+    def transport(self, sender: Port, message: Message) -> bool:
+        """Take a message; False when the sender notices at once that nobody is there."""
+        self.sent += 1
+        link = (sender.id, message.to)
+        receiver = self.ports.get(message.to)
+        if receiver is None or link in self.cut:
+            self.lost += 1
+            return receiver is not None
+        weather, chance = self.weather, self.random.random
+        if weather.lost and chance() < weather.lost:
+            self.lost += 1
+            return True
+        copies = 2 if weather.doubled and chance() < weather.doubled else 1
+        for _ in range(copies):
+            due_s = sender.process.now_s() + weather.delay_s + weather.jitter_s * chance()
+            if weather.late and chance() < weather.late:
+                due_s += STRAGGLE_S * chance()
+            if not weather.reordered:
+                due_s = max(due_s, self._last_due_s.get(link, 0.0))
+                self._last_due_s[link] = due_s
+            receiver.process.call_at_global(due_s, receiver.deliver, self._copy(message))
+        return True
+
+    def _copy(self, message: Message) -> Message:
+        if self.encode is not None and self.decode is not None and self.sent % ENCODED_ONE_IN == 0:
+            return self.decode(self.encode(message))
+        return copy_of(message)
+
+
+def copy_of(message: Message) -> Message:
+    """A message that shares nothing that anybody may change; entries never change."""
+    return Message(
+        message.type,
+        message.to,
+        message.from_,
+        message.term,
+        message.log_term,
+        message.index,
+        [Entry(entry.type, entry.term, entry.index, entry.data) for entry in message.entries],
+        message.commit,
+        message.reject,
+        message.reject_hint,
+        message.context,
+        message.snapshot,
+    )
+
+
+class Port:
+    """One run of one member on the network: `petcd.server.network.Network`."""
+
+    def __init__(self, wires: Wires, member_id: int, process: Process) -> None:
+        self.id = member_id
+        self.process = process
+        self.opened_s = process.schedule.now_s
+        self.events: PeerEvents | None = None
+        self.peers: dict[int, tuple[str, ...]] = {}
+        self._wires = wires
+        wires.ports[member_id] = self
+
+    def close(self) -> None:
+        """The member runs no more."""
+        if self._wires.ports.get(self.id) is self:
+            del self._wires.ports[self.id]
+
+    def send(self, messages: Sequence[Message]) -> None:
+        """See `petcd.server.network.Network`."""
+        for message in messages:
+            known = message.to in self.peers
+            if (not known or not self._wires.transport(self, message)) and self.events is not None:
+                self.process.call_soon(self.events.unreachable, message.to)
+
+    def deliver(self, message: Message) -> None:
+        """A message has come through."""
+        if self.events is not None and not self.events.is_removed(message.from_):
+            self.events.received(message)
+
+    def send_snapshot(self, message: Message, snapshot: Any, size_bytes: int) -> None:
+        """See `petcd.server.network.Network`."""
+        wires = self._wires
+        due_s = self.process.now_s() + wires.weather.delay_s + size_bytes / SNAPSHOT_BYTES_PER_S
+        due_s += STRAGGLE_S * wires.random.random()
+        self.process.call_at_global(due_s, self._snapshot_arrives, message, snapshot, due_s)
+
+    def _snapshot_arrives(self, message: Message, snapshot: Any, due_s: float) -> None:
+        wires = self._wires
+        assert self.events is not None
+        receiver = wires.ports.get(message.to)
+        lost = wires.random.random() < wires.weather.lost
+        if receiver is None or lost or (self.id, message.to) in wires.cut:
+            self.events.snapshot_sent(message.to, False)
+            return
+        receiver.process.call_at_global(due_s, receiver.deliver_snapshot, message, snapshot)
+        self.events.snapshot_sent(message.to, True)
+
+    def deliver_snapshot(self, message: Message, snapshot: Any) -> None:
+        """A snapshot has come through, with its body."""
+        if self.events is not None and not self.events.is_removed(message.from_):
+            self.events.snapshot_received(copy_of(message), snapshot)
+
+    def add(self, member_id: int, peer_urls: Sequence[str]) -> None:
+        """See `petcd.server.network.Network`."""
+        self.peers[member_id] = tuple(peer_urls)
+
+    def update(self, member_id: int, peer_urls: Sequence[str]) -> None:
+        """See `petcd.server.network.Network`."""
+        self.peers[member_id] = tuple(peer_urls)
+
+    def remove(self, member_id: int) -> None:
+        """See `petcd.server.network.Network`."""
+        self.peers.pop(member_id, None)
+
+    def active_since_s(self, member_id: int) -> float | None:
+        """See `petcd.server.network.Network`."""
+        since_s = self._wires.connected_since_s(self.id, member_id)
+        return None if since_s is None else self.process.local_s(since_s)
+
+    async def stop(self) -> None:
+        """See `petcd.server.network.Network`."""
+        self.close()

@@ -1,0 +1,301 @@
+"""Clients: a mix of requests at a given rate, and a record of all they asked and saw.
+
+    Client     one request after the other, at any member; what it is not told stays open
+    Watching   a watch that goes on at another member when its connection ends
+
+Keys are few, so that clients meet; values are all different, so that a checker knows who wrote
+what. A request that is refused for certain, or answered, is recorded so; when the answer does not
+come in time, nobody knows, and the client goes to another member.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import accumulate
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from sim.calls import Connection, ServerCall
+from sim.check import history as h
+from sim.loop import Handle
+from sim.requests import answer, encoded, refusal, watch_create, watch_message
+
+if TYPE_CHECKING:
+    from sim.world import World
+
+KEYS = tuple(b"k%02d" % number for number in range(12))
+ALL_KEYS = (b"k", b"l")
+# A client that hears nothing waits this long at least, and half as long again at most.
+PATIENCE_S = 3.0
+RECONNECT_S = 0.2
+LEASE_TTL_S = (2, 3, 5, 10)
+LEASES_KEPT = 8
+
+Maker = Callable[["Client"], Any]
+
+
+class Client:
+    """One logical thread of requests."""
+
+    def __init__(self, world: World, number: int, pause_s: float, random: Random) -> None:
+        self.random = random
+        self.number = number
+        self.leases: list[int] = []
+        self.known_revision = 0
+        self.answered = 0
+        self._world = world
+        self._pause_s = pause_s
+        self._writes = 0
+        self._connection: Connection | None = None
+        self._operation: h.Operation | None = None
+        self._impatience: Handle | None = None
+        self._stopped = False
+        self._later(random.random() * pause_s * 2)
+
+    def stop(self) -> None:
+        """Ask nothing more."""
+        self._stopped = True
+
+    @property
+    def waits(self) -> bool:
+        """Whether an answer is awaited."""
+        return self._operation is not None
+
+    def value(self) -> bytes:
+        """One that nobody else writes."""
+        self._writes += 1
+        return b"%d-%d" % (self.number, self._writes)
+
+    def key(self) -> bytes:
+        """Any of the few keys."""
+        return KEYS[int(self.random.random() * len(KEYS))]
+
+    # -- asking -------------------------------------------------------------------------------
+
+    def _later(self, delay_s: float) -> None:
+        self._world.clients_process.call_later(delay_s, self._ask)
+
+    def _ask(self) -> None:
+        if self._stopped:
+            return
+        world = self._world
+        connection = self._connection
+        if connection is None or connection.broken or self.random.random() < 0.01:
+            if connection is not None:
+                connection.close()
+            connection = self._connection = world.connect(self.random)
+            if connection is None:
+                self._later(RECONNECT_S)
+                return
+            connection.on_broken = self._lost
+        request = self._next_request()
+        path, body = encoded(request)
+        operation = self._operation = world.history.begin(
+            self.number, connection.number, connection.member, world.schedule.now_s, request
+        )
+        patience_s = PATIENCE_S * (1 + 0.5 * self.random.random())
+        self._impatience = world.clients_process.call_later(patience_s, self._lost)
+        connection.call(
+            path,
+            body,
+            lambda answer: self._answered(operation, answer),
+            lambda code, text: self._failed(operation, text),
+        )
+
+    def _next_request(self) -> Any:
+        make: Maker = self.random.choices(MAKERS, cum_weights=WEIGHTS)[0]
+        return make(self)
+
+    # -- what comes back ----------------------------------------------------------------------
+
+    def _answered(self, operation: h.Operation, body: bytes) -> None:
+        if operation is not self._operation:
+            return
+        world = self._world
+        response, revision = answer(operation.request, body)
+        world.history.end(operation, world.schedule.now_s, response, revision)
+        self.known_revision = max(self.known_revision, revision)
+        self.answered += 1
+        if isinstance(operation.request, h.Grant):
+            self.leases = [*self.leases[1 - LEASES_KEPT :], response.id]
+        self._next()
+
+    def _failed(self, operation: h.Operation, text: str) -> None:
+        if operation is not self._operation:
+            return
+        world = self._world
+        world.errors[text] = world.errors.get(text, 0) + 1
+        refused = refusal(text)
+        if refused is not None:
+            world.history.end(operation, world.schedule.now_s, refused)
+        elif self._connection is not None:
+            self._connection.close()
+        self._next()
+
+    def _lost(self) -> None:
+        """No answer in time, or the connection ended: the outcome stays open."""
+        if self._connection is not None:
+            self._connection.close()
+        if self._operation is not None:
+            self._next()
+
+    def _next(self) -> None:
+        self._operation = None
+        if self._impatience is not None:
+            self._impatience.cancel()
+            self._impatience = None
+        self._later(self._pause_s * 2 * self.random.random())
+
+
+class Watching:
+    """A watch over restarts and changes of members; each part of it is a watcher of its own."""
+
+    def __init__(self, world: World, number: int, wish: h.Watch, random: Random) -> None:
+        self._world = world
+        self._number = number
+        self._random = random
+        self._wish = wish
+        self._watcher: h.Watcher | None = None
+        self._connection: Connection | None = None
+        self._call: ServerCall | None = None
+        self._stopped = False
+        self._begin()
+
+    def stop(self) -> None:
+        """Hear nothing more."""
+        self._stopped = True
+        if self._connection is not None:
+            self._connection.close()
+
+    def _begin(self) -> None:
+        if self._stopped:
+            return
+        world = self._world
+        connection = self._connection = world.connect(self._random)
+        if connection is None:
+            world.clients_process.call_later(RECONNECT_S, self._begin)
+            return
+        connection.on_broken = self._ended
+        before = self._watcher
+        if before is not None:
+            self._wish = self._wish._replace(start_revision=next_revision(before))
+        self._watcher = world.history.watch(
+            self._number,
+            connection.number,
+            connection.member,
+            self._wish,
+            before.id if before is not None and self._wish.start_revision else 0,
+        )
+        watcher = self._watcher
+        self._call = connection.call(
+            b"/etcdserverpb.Watch/Watch",
+            watch_create(self._wish),
+            lambda body: self._heard(watcher, body),
+            lambda code, text: self._ended(),
+        )
+        # Now and then somebody moves to another member of his own accord.
+        world.clients_process.call_later(20 + 40 * self._random.random(), self._move, connection)
+
+    def _heard(self, watcher: h.Watcher, body: bytes) -> None:
+        message = watch_message(body, self._world.schedule.now_s)
+        watcher.messages.append(message)
+        if message.kind in ("compacted", "cancelled"):
+            self._ended()
+
+    def _move(self, connection: Connection) -> None:
+        if connection is self._connection:
+            self._ended()
+
+    def _ended(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+            self._world.clients_process.call_later(RECONNECT_S, self._begin)
+
+
+def next_revision(watcher: h.Watcher) -> int:
+    """Where a watch that carries on must begin; 0 when it may begin with the next change."""
+    position = watcher.request.start_revision
+    for message in watcher.messages:
+        if message.kind == "events":
+            position = max(position, message.events[-1].kv.mod_revision + 1)
+        elif message.kind == "compacted":
+            position = max(position, message.compact_revision)
+        elif message.kind == "progress" or (message.kind == "created" and position == 0):
+            position = max(position, message.revision + 1)
+    return position
+
+
+# -- the mix ---------------------------------------------------------------------------------------
+
+
+def _put(client: Client) -> Any:
+    wants_prev = client.random.random() < 0.2
+    return h.Put(client.key(), client.value(), prev_kv=wants_prev)
+
+
+def _get(client: Client) -> Any:
+    return h.Range(client.key())
+
+
+def _serializable(client: Client) -> Any:
+    return h.Range(client.key(), serializable=True)
+
+
+def _list(client: Client) -> Any:
+    revision = 0
+    if client.known_revision and client.random.random() < 0.3:
+        revision = max(1, client.known_revision - int(client.random.random() * 50))
+    return h.Range(*ALL_KEYS, revision=revision)
+
+
+def _delete(client: Client) -> Any:
+    return h.Delete(client.key(), prev_kv=client.random.random() < 0.3)
+
+
+def _swap(client: Client) -> Any:
+    """Write when nobody wrote in between, as far as the client can guess."""
+    random = client.random
+    key = client.key()
+    guess = h.Compare(key, "mod", "less", client.known_revision)
+    if random.random() < 0.3:
+        guess = h.Compare(key, "version", "equal", 0)
+    then: tuple[Any, ...] = (h.Put(key, client.value()), h.Range(key))
+    if random.random() < 0.3:
+        other = client.key()
+        if other != key:
+            then = (h.Put(key, client.value()), h.Put(other, client.value()))
+    return h.Txn((guess,), then, (h.Range(key),))
+
+
+def _grant(client: Client) -> Any:
+    return h.Grant(0, client.random.choice(LEASE_TTL_S))
+
+
+def _with_lease(make: Callable[[Client, int], Any]) -> Maker:
+    """Needs a lease, so the first one is a grant."""
+
+    def made(client: Client) -> Any:
+        if not client.leases:
+            return _grant(client)
+        return make(client, client.random.choice(client.leases))
+
+    return made
+
+
+MIX: tuple[tuple[float, Maker], ...] = (
+    (36, _put),
+    (26, _get),
+    (6, _serializable),
+    (4, _list),
+    (5, _delete),
+    (12, _swap),
+    (2, _grant),
+    (4, _with_lease(lambda client, lease: h.Put(client.key(), client.value(), lease))),
+    (2, _with_lease(lambda client, lease: h.KeepAlive(lease))),
+    (1, _with_lease(lambda client, lease: h.Revoke(lease))),
+    (1, _with_lease(lambda client, lease: h.TimeToLive(lease, keys=True))),
+    (0.1, lambda client: h.Compact(max(1, client.known_revision - 20))),
+)
+MAKERS = [make for _, make in MIX]
+WEIGHTS = list(accumulate(weight for weight, _ in MIX))

@@ -1,0 +1,265 @@
+"""One simulated world from one seed: a cluster, its clients, its misfortunes, and the verdict.
+
+    safety     clients and faults together; anything may fail but the promises
+    liveness   everything is healed: within bounded time all members are alike and writes succeed
+    verdict    the checkers read the record of the whole run
+
+Everything is drawn from the seed, so a failure repeats. It does not print; `sim.__main__` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import NamedTuple
+
+from petcd.cluster import MemberInfo, cluster_id, member_id
+from petcd.peer.messages import decode_message, encode_message
+from petcd.server.config import default_config
+from sim.calls import Connection
+from sim.check import history as h
+from sim.cluster import Slot, leader_of, running, state_of
+from sim.faults import RESTART_S, Nemesis
+from sim.loop import Process, Schedule
+from sim.network import Wires
+from sim.workload import ALL_KEYS, Client, Watching
+
+TOKEN = "sim"
+# After healing: everything must be well within this time, by a wide margin.
+LIVENESS_S = 30.0
+# Fair weather before the rate is measured, and while it is.
+CALM_S = 5.0
+FAIR_S = 5.0
+# Below this many committed requests a simulated second in fair weather a run proves nothing.
+COMMITTED_PER_S_MIN = 20
+
+
+class Options(NamedTuple):
+    """All that decides a run."""
+
+    seed: int
+    members: int = 3
+    duration_s: float = 60.0
+    operations_per_s: float = 50.0
+    clients: int = 10
+    watchers: int = 3
+    faults: bool = True
+    snapshot_count: int = 300
+    catchup_entries: int = 100
+    segment_bytes: int = 64 * 1024
+
+    def text(self) -> str:
+        """The options as they are given on the command line."""
+        words = [f"--seed {self.seed}"]
+        for name, value, default in zip(self._fields[1:], self[1:], _DEFAULTS, strict=True):
+            if value != default:
+                flag = name.replace("_", "-")
+                words.append(f"--no-{flag}" if value is False else f"--{flag} {value}")
+        return " ".join(words)
+
+
+_DEFAULTS = tuple(Options._field_defaults.values())
+
+
+class Failed(Exception):
+    """The run broke a promise; the message says which."""
+
+
+class World:
+    """A cluster with its clients. `run` once."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.schedule = Schedule()
+        self.history = h.History()
+        self.errors: dict[str, int] = {}
+        self.random = Random(f"world {options.seed}")
+        self.wires = Wires(Random(f"network {options.seed}"))
+        self.wires.encode, self.wires.decode = encode_message, decode_message
+        self.clients_process = Process(self.schedule, 0)
+        self.slots = self._found()
+        self.clients: list[Client] = []
+        self.watchings: list[Watching] = []
+        self.nemesis: Nemesis | None = None
+        self.fair_per_s = 0.0
+        self.after_step: Callable[[Slot], None] = lambda slot: None
+        self._by_number = {slot.number: slot for slot in self.slots}
+        self._connections = 0
+        self.schedule.ran = self._ran
+        self.schedule.killed = self._killed
+
+    def _found(self) -> list[Slot]:
+        options = self.options
+        infos = []
+        for number in range(1, options.members + 1):
+            urls = (f"http://m{number}:2380",)
+            infos.append(MemberInfo(member_id(urls, TOKEN), urls, f"m{number}"))
+        cluster = cluster_id(info.id for info in infos)
+        return [
+            self.make_slot(number, info, cluster, tuple(infos))
+            for number, info in enumerate(infos, 1)
+        ]
+
+    def make_slot(
+        self, number: int, info: MemberInfo, cluster: int, founders: tuple[MemberInfo, ...]
+    ) -> Slot:
+        """A place for a member that has never run."""
+        options = self.options
+        config = default_config(
+            "/",
+            name=info.name,
+            initial_advertise_peer_urls=info.peer_urls,
+            advertise_client_urls=(f"http://{info.name}:2379",),
+            snapshot_count=options.snapshot_count,
+            snapshot_catchup_entries=options.catchup_entries,
+            backend_batch_interval_s=0.1,
+            auto_compaction_retention="0",
+        )
+        random = Random(f"member {number} {options.seed}")
+        return Slot(
+            number, self.schedule, self.wires, random, info, cluster, founders, config,
+            options.segment_bytes,
+        )  # fmt: skip
+
+    # -- events -------------------------------------------------------------------------------
+
+    def _ran(self, process: Process) -> None:
+        if process.number:
+            self.after_step(self._by_number[process.number])
+
+    def _killed(self, process: Process) -> None:
+        slot = self._by_number[process.number]
+        slot.ended(process)
+        if slot.deaths:
+            raise Failed(f"{slot.info.name} ended itself: {slot.deaths[0]}")
+        self.supervise(slot, self.random.uniform(*RESTART_S))
+
+    def connect(self, random: Random) -> Connection | None:
+        """A client's connection to any member that serves; None when it found none."""
+        slot = random.choice(self.slots)
+        run = slot.run
+        if run is None or run.engine is None:
+            return None
+        self._connections += 1
+        connection = Connection(
+            self._connections, slot.number, self.clients_process, run.process, run.router, random
+        )
+        patience_s = random.choice((0.001, 0.5, 5.0))
+        run.on_end.append(lambda: connection.break_off(patience_s))
+        return connection
+
+    def supervise(self, slot: Slot, delay_s: float) -> None:
+        """Start a member again after a while, if nobody else did."""
+
+        def start() -> None:
+            if slot.run is None:
+                slot.start()
+
+        self.clients_process.call_later(delay_s, start)
+
+    # -- the run ------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """The whole of it. Raises Failed."""
+        options = self.options
+        self._start()
+        if options.faults:
+            self.nemesis = Nemesis(self, Random(f"faults {options.seed}"))
+        self.schedule.run(options.duration_s)
+        if self.nemesis is not None:
+            self.nemesis.heal()
+        self._settle()
+        self._compare()
+
+    def _start(self) -> None:
+        """Members, clients, watchers."""
+        options = self.options
+        for slot in self.slots:
+            slot.start()
+        pause_s = options.clients / options.operations_per_s
+        self.clients = [
+            Client(self, number, pause_s, Random(f"client {number} {options.seed}"))
+            for number in range(1, options.clients + 1)
+        ]
+        self.watchings = [
+            Watching(
+                self, 1000 + number,
+                h.Watch(*ALL_KEYS, prev_kv=number % 2 == 0, progress_notify=number % 3 == 0),
+                Random(f"watching {number} {options.seed}"),
+            )
+            for number in range(1, options.watchers + 1)
+        ]  # fmt: skip
+
+    def _settle(self) -> None:
+        """Nothing is in the way any more: the cluster must serve at full rate, and then agree."""
+        schedule = self.schedule
+        for slot in self.slots:
+            if slot.run is None:
+                slot.start()
+            elif slot.run.process.held_until_s > schedule.now_s:
+                slot.run.process.resume()
+        healed_s = schedule.now_s
+        self._until(healed_s + LIVENESS_S, "no leader after healing", self._has_leader)
+        # Whoever asked before has either been answered or given up by now.
+        schedule.run(schedule.now_s + CALM_S)
+        answered = self.answered
+        schedule.run(schedule.now_s + FAIR_S)
+        self.fair_per_s = (self.answered - answered) / FAIR_S
+        rate = self.options.operations_per_s
+        if self.fair_per_s < min(COMMITTED_PER_S_MIN, rate / 2):
+            raise Failed(f"void: {self.fair_per_s:.0f} answers a second in fair weather")
+        for client in self.clients:
+            client.stop()
+        self._until(schedule.now_s + LIVENESS_S, "members do not agree in time", self._agree)
+        schedule.run(schedule.now_s + CALM_S)
+        for watching in self.watchings:
+            watching.stop()
+
+    def _until(self, limit_s: float, complaint: str, done: Callable[[], bool]) -> None:
+        schedule = self.schedule
+        while not done():
+            if schedule.now_s >= limit_s:
+                raise Failed(complaint)
+            schedule.run(schedule.now_s + 0.25)
+
+    def _has_leader(self) -> bool:
+        leader = leader_of(self.slots)
+        return leader is not None and all(
+            engine is not None and engine.member.leader_id == leader.id
+            for engine in (slot.engine for slot in self.slots)
+        )
+
+    def _agree(self) -> bool:
+        """Whether all members have applied the same and no lease is left to expire."""
+        members = [slot.engine.member for slot in self.slots if slot.engine is not None]
+        states = {(m.applied_index, m.committed_index, m.store.revision) for m in members}
+        return len(states) == 1 and len(members) == len(self.slots)
+
+    def _compare(self) -> None:
+        """Equal history, equal data: hashes of all members at the last revision."""
+        for slot in self.slots:
+            assert slot.engine is not None
+            store = slot.engine.member.store
+            found, _ = store.hash_kv(store.revision)
+            self.history.hashes.append(
+                h.HashSample(
+                    slot.number, self.schedule.now_s, store.revision, found.compact_revision,
+                    found.hash,
+                )
+            )  # fmt: skip
+        hashes = {(s.revision, s.compact_revision, s.hash) for s in self.history.hashes}
+        if len(hashes) != 1:
+            raise Failed(f"hashes differ: {sorted(hashes)}")
+
+    @property
+    def answered(self) -> int:
+        """Requests that were answered."""
+        return sum(client.answered for client in self.clients)
+
+    def states(self) -> list[str]:
+        """What the members look like, for a failure."""
+        leader = leader_of(self.slots)
+        lines = [str(state_of(slot)) for slot in self.slots]
+        lines.append(f"leader: {leader.info.name if leader else 'none'}")
+        lines.append(f"running: {len(running(self.slots))}")
+        return lines
