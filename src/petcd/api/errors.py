@@ -7,7 +7,14 @@ Source: the error table of etcd's client API as of 3.5.
 
 from typing import Final
 
-from petcd.cluster import ChangeRefused, MemberKnown, MemberUnknown, NotALearner, PeerUrlKnown
+from petcd.cluster import (
+    ChangeRefused,
+    MemberKnown,
+    MemberUnknown,
+    NotALearner,
+    PeerUrlKnown,
+    TooManyLearners,
+)
 from petcd.lease import LeaseExists, LeaseNotFound, TtlTooLarge
 from petcd.member import errors as member
 from petcd.mvcc import errors as mvcc
@@ -66,10 +73,30 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
         UNAVAILABLE,
         "etcdserver: request timed out, possibly due to connection lost",
     ),
+    member.NotLeader: (FAILED_PRECONDITION, "etcdserver: not leader"),
+    member.NotEnoughStarted: (
+        UNKNOWN,
+        "etcdserver: re-configuration failed due to not enough started members",
+    ),
+    member.Unhealthy: (UNAVAILABLE, "etcdserver: unhealthy cluster"),
+    member.LearnerNotReady: (
+        FAILED_PRECONDITION,
+        "etcdserver: can only promote a learner member which is in sync with leader",
+    ),
+    member.BadLeaderTransferee: (FAILED_PRECONDITION, "etcdserver: bad leader transferee"),
+    member.TransferTimedOut: (
+        UNKNOWN,
+        "etcdserver: request timed out, leader transfer took too long",
+    ),
+    member.NotServedByLearner: (UNAVAILABLE, "etcdserver: rpc not supported for learner"),
     member.Stopped: (UNAVAILABLE, "etcdserver: server stopped"),
     MemberKnown: (FAILED_PRECONDITION, "etcdserver: member ID already exist"),
     MemberUnknown: (NOT_FOUND, "etcdserver: member not found"),
     PeerUrlKnown: (FAILED_PRECONDITION, "etcdserver: Peer URLs already exists"),
+    TooManyLearners: (
+        FAILED_PRECONDITION,
+        "etcdserver: too many learner members in cluster",
+    ),
     NotALearner: (FAILED_PRECONDITION, "etcdserver: can only promote a learner member"),
 }
 

@@ -15,6 +15,7 @@ from petcd.cluster.membership import (
     MemberUnknown,
     NotALearner,
     PeerUrlKnown,
+    TooManyLearners,
 )
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Membership",
     "NotALearner",
     "PeerUrlKnown",
+    "TooManyLearners",
     "cluster_id",
     "format_id",
     "member_id",

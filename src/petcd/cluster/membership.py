@@ -102,16 +102,24 @@ class NotALearner(ChangeRefused):
     """Only a learner can be promoted."""
 
 
+class TooManyLearners(ChangeRefused):
+    """There are as many learners as there may be."""
+
+
 class Membership:
     """Members of one cluster. Change methods assume a check by the matching `check_*` first."""
 
-    def __init__(self, backend: ClusterBackend, cluster_id: int, local_id: int) -> None:
+    def __init__(
+        self, backend: ClusterBackend, cluster_id: int, local_id: int, learners_max: int = 1
+    ) -> None:
+        """`learners_max` must be the same on every member: it decides what is applied."""
         self._backend = backend
         self.cluster_id = cluster_id
         self.local_id = local_id
         self.version: str | None = None
         # Counts changes of the list, for whoever follows it.
         self.changes = 0
+        self._learners_max = learners_max
         self._members: dict[int, MemberInfo] = {}
         self._removed: set[int] = set()
 
@@ -151,6 +159,9 @@ class Membership:
         if member.id in self._members:
             raise MemberKnown(member.id, "already a member")
         self._check_urls_free(member.peer_urls, member.id)
+        learners = sum(known.is_learner for known in self._members.values())
+        if member.is_learner and learners >= self._learners_max:
+            raise TooManyLearners(member.id, f"{learners} learners are as many as there may be")
 
     def check_promote(self, member_id: int) -> None:
         """Raise ChangeRefused unless the id is a learner."""

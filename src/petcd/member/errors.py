@@ -46,6 +46,34 @@ class TimedOutByConnectionLoss(TimedOut):
     """The same, and this member was cut off from those who must take the request."""
 
 
+class NotLeader(RequestRefused):
+    """Only the leader can do this."""
+
+
+class NotEnoughStarted(RequestRefused):
+    """The change would leave too few members that have started."""
+
+
+class Unhealthy(RequestRefused):
+    """The change needs a healthy quorum, and this member does not see one."""
+
+
+class LearnerNotReady(RequestRefused):
+    """The learner is too far behind to vote."""
+
+
+class BadLeaderTransferee(RequestRefused):
+    """The lead cannot be given to whom is no voter."""
+
+
+class TransferTimedOut(RequestRefused):
+    """Nobody took over the lead in time."""
+
+
+class NotServedByLearner(RequestRefused):
+    """A learner does not serve this."""
+
+
 class Stopped(RequestRefused):
     """The member is shutting down."""
 

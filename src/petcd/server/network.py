@@ -7,7 +7,7 @@ The network may lose, delay and reorder messages. It never blocks: what does not
 dropped, and the peer reported unreachable. All calls are made on the loop's thread.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from petcd.raft.types import Message
@@ -63,6 +63,39 @@ class Network(Protocol):
     def active_since_s(self, member_id: int) -> float | None:
         """Since when (loop time) the peer is connected; None when it is not."""
         ...
+
+
+class PeerCalls(Protocol):
+    """Short requests to the peer port of another member."""
+
+    def ask(
+        self,
+        member_id: int,
+        target: str,
+        body: bytes,
+        timeout_s: float,
+        done: Callable[[int, bytes], None],
+    ) -> None:
+        """POST to the member; done(HTTP status, body of the answer), on the loop.
+
+        Status 0 says that there was no answer: the request may have been carried out or not.
+        """
+        ...
+
+
+class NoCalls:
+    """For members that ask nobody."""
+
+    def ask(
+        self,
+        member_id: int,
+        target: str,
+        body: bytes,
+        timeout_s: float,
+        done: Callable[[int, bytes], None],
+    ) -> None:
+        """Nobody answers."""
+        done(0, b"")
 
 
 class NoNetwork:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from petcd.api.host import Finish, LongWork
+from petcd.api.host import Finish, LongWork, Reconfiguring
 from petcd.member import Member
 from petcd.member.apply import ALARM
 from petcd.member.errors import NoLeader, Stopped, TooManyRequests
@@ -56,6 +56,8 @@ class Watchers(Protocol):
 
 class Runtime:
     """Drives one member. All methods run on the loop thread."""
+
+    reconfiguration: Reconfiguring  # handed in by whoever puts the two together
 
     def __init__(
         self,

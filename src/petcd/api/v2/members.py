@@ -1,27 +1,21 @@
-"""/v2/members and /v2/machines: who is in the cluster.
+"""/v2/members and /v2/machines: who is in the cluster, and changes of that.
 
-Changes are checked as etcd checks them; a change that is in order is answered 500 as long as this
-member's cluster has one member only.
+The same proposals as those of v3; the statuses and texts are v2's.
 """
 
 import json
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from petcd.api.host import Host
+from petcd.api.peer_urls import BadPeerUrls, read_peer_urls
 from petcd.api.v2.answers import JSON, TEXT, cluster_header, send_not_allowed
 from petcd.api.v2.go_json import quote
-from petcd.cluster import MemberInfo, PeerUrlKnown, format_id
+from petcd.cluster import MemberInfo, MemberKnown, MemberUnknown, PeerUrlKnown, format_id
 from petcd.transport.http import Header, HttpRequest, HttpResponder
 
 PREFIX = "/v2/members"
 MACHINES = "/v2/machines"
 _METHODS = "GET,POST,DELETE,PUT"
-_SCHEMES = ("http", "https", "unix", "unixs")
-
-
-class BadMember(ValueError):
-    """A body that does not describe a member; the text is for the client."""
 
 
 class MembersHandler:
@@ -80,11 +74,17 @@ class MembersHandler:
         urls = self._peer_urls(request, respond, headers)
         if urls is None:
             return
-        taken = {url for member in self._membership.members() for url in member.peer_urls}
-        if taken.intersection(urls):
-            _say(respond, 409, "membership: peerURL exists", headers)
-        else:
-            _say(respond, 500, "Internal Server Error", headers)
+
+        def added(context: None, outcome: object) -> None:
+            if isinstance(outcome, (MemberKnown, PeerUrlKnown)):
+                kind = "peerURL" if isinstance(outcome, PeerUrlKnown) else "ID"
+                _say(respond, 409, f"membership: {kind} exists", headers)
+            elif isinstance(outcome, tuple):
+                respond.send(201, [JSON, *headers], member_json(outcome[0]) + b"\n")
+            else:
+                _say(respond, 500, "Internal Server Error", headers)
+
+        self._host.reconfiguration.add(urls, False, added, None)
 
     def _change(
         self, name: str, request: HttpRequest, respond: HttpResponder, headers: list[Header]
@@ -93,27 +93,28 @@ class MembersHandler:
         if member_id is None:
             _say(respond, 404, f"No such member: {name}", headers)
             return
-        urls = None
+
+        def changed(context: None, outcome: object) -> None:
+            shown = format_id(member_id)
+            if isinstance(outcome, PeerUrlKnown):
+                _say(respond, 409, "membership: peerURL exists", headers)
+            elif isinstance(outcome, MemberUnknown):
+                _say(respond, 404, f"No such member: {shown}", headers)
+            elif isinstance(outcome, list):
+                respond.send(204, headers, b"")
+            else:
+                _say(respond, 500, "Internal Server Error", headers)
+
+        changes = self._host.reconfiguration
         if request.method == "PUT":
             urls = self._peer_urls(request, respond, headers)
-            if urls is None:
-                return
-        shown = format_id(member_id)
-        if self._membership.is_removed(member_id) and request.method == "DELETE":
-            _say(respond, 410, f"Member permanently removed: {shown}", headers)
-        elif self._membership.get(member_id) is None:
-            _say(respond, 404, f"No such member: {shown}", headers)
-        elif urls is not None and self._are_taken(member_id, urls):
-            _say(respond, 409, "membership: peerURL exists", headers)
+            if urls is not None:
+                changes.update(member_id, urls, changed, None)
+        elif self._membership.is_removed(member_id):
+            gone = f"Member permanently removed: {format_id(member_id)}"
+            _say(respond, 410, gone, headers)
         else:
-            _say(respond, 500, "Internal Server Error", headers)
-
-    def _are_taken(self, member_id: int, urls: list[str]) -> bool:
-        try:
-            self._membership.check_update(member_id, urls)
-        except PeerUrlKnown:
-            return True
-        return False
+            changes.remove(member_id, changed, None)
 
     def _peer_urls(
         self, request: HttpRequest, respond: HttpResponder, headers: list[Header]
@@ -126,43 +127,23 @@ class MembersHandler:
             return None
         try:
             return peer_urls_of(request.body)
-        except BadMember as error:
+        except BadPeerUrls as error:
             _say(respond, 400, str(error), headers)
             return None
 
 
 def peer_urls_of(body: bytes) -> list[str]:
-    """The peer URLs in a member's JSON, sorted. Raises BadMember."""
+    """The peer URLs in a member's JSON, sorted. Raises BadPeerUrls."""
     if not body.strip():
-        raise BadMember("unexpected end of JSON input")
+        raise BadPeerUrls("unexpected end of JSON input")
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError):
         complete = body.rstrip().endswith((b"}", b"]"))
         text = "invalid character in JSON" if complete else "unexpected end of JSON input"
-        raise BadMember(text) from None
+        raise BadPeerUrls(text) from None
     urls = fields.get("peerURLs") if isinstance(fields, dict) else None
-    if not isinstance(urls, list) or not urls:
-        raise BadMember("no valid URLs given")
-    for url in urls:
-        _check_url(url)
-    return sorted(urls)
-
-
-def _check_url(url: object) -> None:
-    if not isinstance(url, str):
-        raise BadMember("json: cannot unmarshal a peer URL that is no string")
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise BadMember(f'parse "{url}": invalid URL') from None
-    if parts.scheme not in _SCHEMES:
-        raise BadMember(f"URL scheme must be http, https, unix, or unixs: {url}")
-    if port is None:
-        raise BadMember(f'URL address does not have the form "host:port": {url}')
-    if parts.path:
-        raise BadMember(f"URL must not contain a path: {url}")
+    return read_peer_urls(urls if isinstance(urls, list) else [])
 
 
 def member_json(member: MemberInfo) -> bytes:
