@@ -1,0 +1,103 @@
+"""What the disks of all members certainly hold of the raft logs, for `invariants`.
+
+    log.save(...)  ->  Durable.saved      written, may be lost
+    log.sync()     ->  Durable.synced     from now on it must survive everything
+
+`RecordingWal` is the production log that tells its `Durable` so. A member's `Durable` outlives its
+runs; a disk that is replaced on purpose gets a new one.
+"""
+
+from __future__ import annotations
+
+from petcd.raft.types import ConfState, Entry, HardState
+from petcd.storage.wal import Wal
+
+
+class Durable:
+    """Term, vote and the terms of the entries that one disk holds for certain.
+
+    `terms[i]` is the term of the entry `base + 1 + i`; up to `base` a snapshot stands in.
+    """
+
+    __slots__ = ("_pending", "base", "base_term", "term", "terms", "vote")
+
+    def __init__(self) -> None:
+        self.term = 0
+        self.vote = 0
+        self.base = 0
+        self.base_term = 0
+        self.terms: list[int] = []
+        self._pending: list[tuple[HardState | None, list[Entry]]] = []
+
+    def saved(self, hard_state: HardState | None, entries: list[Entry]) -> None:
+        """A batch was written."""
+        self._pending.append((hard_state, entries))
+
+    def synced(self) -> None:
+        """All that was written is on the disk."""
+        for hard_state, entries in self._pending:
+            if hard_state is not None and not hard_state.is_empty():
+                self.term, self.vote = hard_state.term, hard_state.vote
+            if entries:
+                self._append(entries)
+        self._pending.clear()
+
+    def lost(self) -> None:
+        """The process ended; what was not synced is not counted on."""
+        self._pending.clear()
+
+    def snapshot(self, index: int, term: int) -> None:
+        """A snapshot record is on the disk; behind our entries it takes their place."""
+        self.synced()
+        if index > self.last_index:
+            self.base, self.base_term = index, term
+            self.terms = []
+
+    def _append(self, entries: list[Entry]) -> None:
+        first = entries[0].index
+        if first <= self.base:
+            entries = [entry for entry in entries if entry.index > self.base]
+            first = self.base + 1
+        keep = first - self.base - 1
+        assert keep <= len(self.terms), f"entry {first} behind {self.last_index}"
+        del self.terms[keep:]
+        self.terms += [entry.term for entry in entries]
+
+    @property
+    def last_index(self) -> int:
+        """Index of the last entry, or of the snapshot."""
+        return self.base + len(self.terms)
+
+    def holds(self, index: int, term: int) -> bool:
+        """Whether the entry (index, term) is on the disk, or something that stands in for it."""
+        if index <= self.base:
+            return True
+        place = index - self.base - 1
+        return place < len(self.terms) and self.terms[place] == term
+
+    def term_at(self, index: int) -> int:
+        """The term of an entry that is here; 0 if a snapshot stands in for it."""
+        return self.terms[index - self.base - 1] if index > self.base else 0
+
+
+class RecordingWal(Wal):
+    """The log, and a record of what of it is on the disk. `record` is set by who opens it."""
+
+    __slots__ = ("record",)
+
+    record: Durable
+
+    def save(self, hard_state: HardState | None, entries: list[Entry]) -> None:
+        """See `Wal`."""
+        super().save(hard_state, entries)
+        self.record.saved(hard_state, entries)
+
+    def sync(self) -> None:
+        """See `Wal`."""
+        super().sync()
+        self.record.synced()
+
+    def save_snapshot(self, index: int, term: int, conf_state: ConfState | None) -> None:
+        """See `Wal`."""
+        super().save_snapshot(index, term, conf_state)
+        self.record.snapshot(index, term)
