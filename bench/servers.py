@@ -105,6 +105,7 @@ class Server:
         self.peer_url = f"http://127.0.0.1:{self.peer_port}"
         self.initial_cluster = f"{name}={self.peer_url}"
         self.initial_cluster_state = "new"
+        self.process_group: int | None = None  # 0: one of its own, so that Ctrl-C spares it
         self.process: subprocess.Popen[bytes] | None = None
 
     def command(self) -> list[str]:
@@ -127,7 +128,7 @@ class Server:
             env["PYTHONPATH"] = compiled()
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
-                self.command(), env=env, stdout=log, stderr=log, start_new_session=True
+                self.command(), env=env, stdout=log, stderr=log, process_group=self.process_group
             )
         return self.process
 
