@@ -47,13 +47,13 @@ class DataDir:
         self.wal_path = wal_dir or os.path.join(path, "member", "wal")
         self._lock_fd = -1
         try:
-            _make(path)
+            make_directory(path)
             if not os.path.isdir(os.path.join(path, "member")):
                 _check_unused(path)
-            _make(os.path.join(path, "member"))
+            make_directory(os.path.join(path, "member"))
             self._lock()
-            _make(os.path.join(path, "member", "snap"))
-            _make(os.path.dirname(self.wal_path) or ".")
+            make_directory(os.path.join(path, "member", "snap"))
+            make_directory(os.path.dirname(self.wal_path) or ".")
             self._sync_names()
             _check_database(path, self.db_path)
         except OSError as error:
@@ -103,12 +103,12 @@ class DataDir:
         os.pwrite(fd, b"%d\n" % os.getpid(), 0)
 
 
-def _make(path: str) -> None:
+def make_directory(path: str) -> None:
     """Make a directory, 0700, and those above it, and sync their names."""
     if os.path.isdir(path):
         return
     parent = os.path.dirname(path.rstrip("/")) or "."
-    _make(parent)
+    make_directory(parent)
     try:
         os.mkdir(path, DIRECTORY_MODE)
     except FileExistsError:
