@@ -30,7 +30,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "peer": ("wire", "raft.types", "cluster", "transport", "version"),
     "server": (
         *("wire", "raft", "mvcc", "lease", "auth", "cluster", "storage", "member"),
-        *("transport", "api", "peer", "version"),
+        *("transport", "api", "peer", "client", "proxy", "version"),
     ),
     "client": ("wire", "transport", "version"),
     "proxy": ("client", "transport", "version"),
@@ -39,6 +39,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
 # the `etcd` command is the server's front; `etcdctl` starts fast because it is not
 BESIDES: dict[str, tuple[str, ...]] = {
     "petcd.cli.ctl.load": ("transport.h2_client",),  # `check perf` keeps a thousand calls going
+    "petcd.cli.ctl2.backup": ("server.backup", "storage.errors"),
     "petcd.cli.etcd": ("server", "storage.errors"),
     "petcd.cli.etcd_gateway": ("proxy", "server.log"),
     "petcd.cli.render": ("server.flag", "server.flag_table"),

@@ -21,10 +21,14 @@ CONF_STATE = b"confState"
 LOG_START = b"petcdLogStart"
 
 
-class MetaBackend(Protocol):
-    """What this module needs of the backend."""
+class MetaReader(Protocol):
+    """What this module needs of a backend to read."""
 
     def get(self, bucket: bytes, key: bytes) -> bytes | None: ...
+
+
+class MetaBackend(MetaReader, Protocol):
+    """What this module needs of the backend."""
 
     def put(self, bucket: bytes, key: bytes, value: bytes) -> None: ...
 
@@ -35,7 +39,7 @@ def save_applied(backend: MetaBackend, index: int, term: int) -> None:
     backend.put(META, TERM, term.to_bytes(8, "big"))
 
 
-def load_applied(backend: MetaBackend) -> tuple[int, int]:
+def load_applied(backend: MetaReader) -> tuple[int, int]:
     """(index, term) of the last applied entry; zeros in a new store."""
     index = backend.get(META, CONSISTENT_INDEX) or b""
     term = backend.get(META, TERM) or b""
@@ -53,7 +57,7 @@ def save_conf_state(backend: MetaBackend, state: ConfState) -> None:
     backend.put(META, CONF_STATE, json.dumps(fields, separators=(",", ":")).encode())
 
 
-def load_conf_state(backend: MetaBackend) -> ConfState:
+def load_conf_state(backend: MetaReader) -> ConfState:
     """The raft configuration after the last applied entry; empty in a new store."""
     data = backend.get(META, CONF_STATE)
     if data is None:
@@ -76,7 +80,7 @@ def save_log_start(backend: MetaBackend, index: int, term: int) -> None:
     backend.put(META, LOG_START, index.to_bytes(8, "big") + term.to_bytes(8, "big"))
 
 
-def load_log_start(backend: MetaBackend) -> tuple[int, int] | None:
+def load_log_start(backend: MetaReader) -> tuple[int, int] | None:
     """(index, term) noted by `save_log_start`, or None."""
     data = backend.get(META, LOG_START)
     if data is None:

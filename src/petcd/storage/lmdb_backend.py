@@ -305,7 +305,7 @@ class LmdbBackend(PendingWrites):
             self._close_env()
 
     def _open(self) -> None:
-        self._env = _open_env(self._path)
+        self._env = open_environment(self._path)
         try:
             _fill_up(self._path, self._env)
             with self._env.begin(write=True) as txn:
@@ -375,8 +375,11 @@ def _pages(stat: dict[str, int]) -> int:
     return stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
 
 
-def _open_env(path: str, sync: bool = True) -> Any:
-    """The environment on `path`, with the largest map that can be had; commits `sync` or not."""
+def open_environment(path: str, sync: bool = True, read_only: bool = False) -> Any:
+    """The environment on `path`, with the largest map that can be had; commits `sync` or not.
+
+    Raises BackendDamaged.
+    """
     for map_bytes in MAP_BYTES:
         try:
             return lmdb.open(
@@ -391,6 +394,7 @@ def _open_env(path: str, sync: bool = True) -> Any:
                 metasync=sync,
                 writemap=False,
                 lock=True,
+                readonly=read_only,
             )
         except lmdb.MemoryError:
             continue
@@ -422,7 +426,7 @@ def write_database(path: str, buckets: Iterable[tuple[bytes, Iterator[list[Row]]
     try:
         for leftover in (temporary, temporary + _LOCK):
             _remove(leftover)
-        env = _open_env(temporary, sync=False)
+        env = open_environment(temporary, sync=False)
         try:
             with env.begin(write=True) as txn:
                 databases = {name: env.open_db(name, txn=txn) for name in BUCKETS}

@@ -40,6 +40,7 @@ ROOT = Group(
     "etcdctl",
     "Read, write and look after an etcd cluster (API 2).",
     (
+        Entry("backup", "copy a data directory for a new cluster", _HERE + "backup:BACKUP"),
         Entry("cluster-health", "check every member", _HERE + "health:CLUSTER_HEALTH"),
         Entry("mk", "make a key that must not exist yet", _HERE + "write:MK"),
         Entry("mkdir", "make a directory that must not exist yet", _HERE + "write:MKDIR"),

@@ -1,0 +1,50 @@
+"""The database of a member, running or stopped, as a tool sees it: to be read, never written.
+
+LMDB registers the reader in its lock file, so that a member that runs leaves alone the pages which
+are being read.
+"""
+
+from __future__ import annotations
+
+import os
+
+import lmdb
+
+from petcd.storage.errors import BackendDamaged, CopyFailed
+from petcd.storage.files import FILE_MODE, sync_directory
+from petcd.storage.lmdb_backend import open_environment
+
+
+class LmdbReader:
+    """Opens the file `path`.  Raises BackendDamaged."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._env = open_environment(path, read_only=True)
+
+    def get(self, bucket: bytes, key: bytes) -> bytes | None:
+        """One value as of the last commit.  Raises BackendDamaged."""
+        try:
+            database = self._env.open_db(bucket, create=False)
+            with self._env.begin() as txn:
+                value: bytes | None = txn.get(key, None, database)
+        except lmdb.Error as error:
+            raise BackendDamaged(self._path, str(error)) from error
+        return value
+
+    def copy(self, path: str) -> None:
+        """Everything as of the last commit into a new file, synced.  Raises CopyFailed."""
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+            try:
+                self._env.copyfd(fd, compact=True)
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+            sync_directory(os.path.dirname(path))
+        except (lmdb.Error, OSError) as error:
+            raise CopyFailed(path, str(error)) from error
+
+    def close(self) -> None:
+        """The reader is not registered any more."""
+        self._env.close()
