@@ -5,8 +5,18 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from bench.closed_loop import Drive, drive, fill_mixed_keys, go_blocks, go_puts, mixed, same_put
+from bench.cluster_load import cluster_figures
 from bench.ctl_start import ctl_get
-from bench.h2load import Figures, LoadFailed, Shape, available, put_load, range_load
+from bench.failover import fail_over
+from bench.h2load import (
+    Figures,
+    LoadFailed,
+    Shape,
+    available,
+    percentile,
+    put_load,
+    range_load,
+)
 from bench.million import million
 from bench.perf_check import LOADS, check_perf
 from bench.servers import running
@@ -31,9 +41,10 @@ class Sizes(NamedTuple):
     v2_requests: int = 50_000
     v2_listed: int = 10_000
     v2_listings: int = 200
+    leader_kills: int = 30
 
 
-QUICK = Sizes(20_000, 1_000, 100, 100_000, ("s",), 10_000, 10_000, 30)
+QUICK = Sizes(20_000, 1_000, 100, 100_000, ("s",), 10_000, 10_000, 30, 3)
 
 
 class Group(NamedTuple):
@@ -116,6 +127,22 @@ async def v2(kind: str, sizes: Sizes, say: Say) -> Values:
     return values
 
 
+async def cluster(kind: str, sizes: Sizes, say: Say) -> Values:
+    loads = await cluster_figures(kind, sizes.requests, sizes.requests_one_by_one, say)
+    values: Values = {}
+    for name, figures in loads.items():
+        values |= named(name, figures)
+    return values
+
+
+async def failover(kind: str, sizes: Sizes, say: Say) -> Values:
+    waits_s = await fail_over(kind, sizes.leader_kills, say)
+    return {
+        "failover-p50": percentile(waits_s, 50),
+        "failover-p99": percentile(waits_s, 99),
+    }
+
+
 async def perf(kind: str, sizes: Sizes, say: Say) -> Values:
     values: Values = {}
     for load in sizes.perf_loads:
@@ -140,5 +167,9 @@ GROUPS = (
     Group("watch", "one event to 1,000 watchers on 100 streams", watch),
     Group("million", "a million keys: load, memory, restart, page, stalls", million_keys, True),
     Group("v2", "the v2 API over HTTP/1.1, 50 connections: PUT, GET, listings; etcdctl get", v2),
+    Group("cluster", "three members: put and range at the leader and at a follower", cluster),
+    Group(
+        "failover", "three members: the leader killed under load, until writes go", failover, True
+    ),
     Group("perf", "the real `etcdctl check perf`, s m l xl, a minute each", perf, True),
 )

@@ -10,6 +10,7 @@ import re
 import shutil
 import statistics
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,9 +57,9 @@ async def put_load(server: Server, shape: Shape) -> Figures:
     return figures
 
 
-async def range_load(server: Server, shape: Shape) -> Figures:
+async def range_load(server: Server, shape: Shape, message: bytes = one_range()) -> Figures:
     """Reads the one key that the put loads write."""
-    figures, data_bytes = await run(server, RANGE, one_range(), shape)
+    figures, data_bytes = await run(server, RANGE, message, shape)
     if data_bytes < shape.requests * PUT_VALUE_BYTES:
         raise LoadFailed(f"{server.kind}: {shape.requests} ranges gave {data_bytes} bytes")
     return figures
@@ -129,7 +130,7 @@ def expect(pattern: str, text: str) -> str:
     return found.group(1)
 
 
-def percentile(ordered: list[int], percent: float) -> float:
+def percentile(ordered: Sequence[float], percent: float) -> float:
     """The smallest value that `percent` of the ordered values do not exceed."""
     if len(ordered) == 1:
         return ordered[0]

@@ -124,6 +124,25 @@ MEASURES = (
     wait("v2-list-fresh-p50", "the same, median"),
     start("ctl-get", "etcdctl get, start to exit"),
     start("ctl-get-v2", "etcdctl get, start to exit, API 2"),
+    rate("leader-put", "3 members: put at the leader, 10 x 20", 1.0, 1.5),
+    wait("leader-put-p99", "3 members: put at the leader, p99"),
+    wait("leader-put-cpu", "3 members: put, leader's CPU each"),
+    wait("leader-put-1x1-p50", "3 members: lone put at the leader, median"),
+    rate("follower-put", "3 members: put at a follower, 10 x 20"),
+    wait("follower-put-1x1-p50", "3 members: lone put at a follower, median"),
+    rate("leader-range", "3 members: range at the leader, 10 x 20"),
+    rate("follower-range", "3 members: range at a follower, 10 x 20"),
+    rate("follower-stale-range", "3 members: serializable range at a follower"),
+    wait("failover-p50", "leader killed until writes succeed, median"),
+    Measure(
+        "failover-p99",
+        "leader killed until writes succeed, p99",
+        Unit.SECONDS,
+        Better.LESS,
+        3.0,
+        2.0,
+        Bound.OWN,
+    ),
     *(
         measure
         for load in ("s", "m", "l", "xl")

@@ -49,8 +49,8 @@ def one_put(value: bytes = b"v" * PUT_VALUE_BYTES) -> bytes:
     return PutRequest(key=ONE_KEY, value=value).encode()
 
 
-def one_range() -> bytes:
-    return RangeRequest(key=ONE_KEY).encode()
+def one_range(serializable: bool = False) -> bytes:
+    return RangeRequest(key=ONE_KEY, serializable=serializable).encode()
 
 
 def million_key(number: int) -> bytes:
