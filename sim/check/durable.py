@@ -3,6 +3,8 @@
     log.save(...)  ->  Durable.saved      written, may be lost
     log.sync()     ->  Durable.synced     from now on it must survive everything
 
+    Wal.open()     ->  Durable.resumed    what a new run has found, which is on the disk as well
+
 `RecordingWal` is the production log that tells its `Durable` so. A member's `Durable` outlives its
 runs; a disk that is replaced on purpose gets a new one.
 """
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 from petcd.raft.types import ConfState, Entry, HardState
 from petcd.storage.wal import Wal
+from petcd.storage.wal_reader import Replay
 
 
 class Durable:
@@ -19,9 +22,11 @@ class Durable:
     `terms[i]` is the term of the entry `base + 1 + i`; up to `base` a snapshot stands in.
     """
 
-    __slots__ = ("_pending", "base", "base_term", "term", "terms", "vote")
+    __slots__ = ("_pending", "base", "base_term", "forgotten", "term", "terms", "vote")
 
     def __init__(self) -> None:
+        self.forgotten = ""
+        """What was synced and not found again, for people."""
         self.term = 0
         self.vote = 0
         self.base = 0
@@ -42,9 +47,29 @@ class Durable:
                 self._append(entries)
         self._pending.clear()
 
-    def lost(self) -> None:
-        """The process ended; what was not synced is not counted on."""
+    def resumed(self, start: tuple[int, int], replay: Replay) -> None:
+        """A new run has opened the log at a snapshot record (index, term)."""
         self._pending.clear()
+        self._compare(start, replay)
+        hard = replay.hard_state
+        self.term, self.vote = hard.term, hard.vote
+        if start[0] > self.last_index or start[0] < self.base:
+            self.base, self.base_term = start
+            self.terms = []
+        del self.terms[start[0] - self.base :]
+        self.terms += [entry.term for entry in replay.entries]
+
+    def _compare(self, start: tuple[int, int], replay: Replay) -> None:
+        hard, entries = replay.hard_state, replay.entries
+        if hard.term < self.term:
+            self.forgotten = f"term {self.term}, found {hard.term}"
+        elif hard.term == self.term and self.vote not in (0, hard.vote):
+            self.forgotten = f"a vote for {self.vote:x} in {self.term}, found {hard.vote:x}"
+        last = self.last_index
+        if last > start[0]:
+            found = entries[last - start[0] - 1].term if last <= start[0] + len(entries) else 0
+            if found != self.term_at(last):
+                self.forgotten = f"entry {last} of term {self.term_at(last)}, found {found}"
 
     def snapshot(self, index: int, term: int) -> None:
         """A snapshot record is on the disk; behind our entries it takes their place."""
@@ -81,7 +106,10 @@ class Durable:
 
 
 class RecordingWal(Wal):
-    """The log, and a record of what of it is on the disk. `record` is set by who opens it."""
+    """The log, and a record of what of it is on the disk.
+
+    Who makes or opens it sets `record`, and after `open` calls `record.resumed`.
+    """
 
     __slots__ = ("record",)
 

@@ -146,17 +146,18 @@ class Invariants:
     def _look_at_start(self, member: int, view: _View, raft: Raft) -> None:
         """A new run remembers all that was synced in the runs before."""
         durable = view.durable
-        durable.lost()
-        log = raft.raft_log
+        if durable.forgotten:
+            broken("what was synced is forgotten", f"{member:x} had {durable.forgotten}")
         if raft.term < durable.term:
-            broken("a term was forgotten", f"{member:x} had synced {durable.term}, has {raft.term}")
+            broken("a term went back", f"{member:x} had synced {durable.term}, has {raft.term}")
         if raft.term == durable.term and durable.vote not in (0, raft.vote):
-            detail = f"{member:x} had synced a vote for {durable.vote:x}, has {raft.vote:x}"
-            broken("a vote was forgotten", f"{detail} in term {raft.term}")
+            detail = f"{member:x} had synced a vote for {durable.vote:x} in term {raft.term}"
+            broken("a vote was changed", f"{detail}, has {raft.vote:x}")
+        log = raft.raft_log
         last = durable.last_index
         if last and last >= log.first_index() and log.maybe_term(last) != durable.term_at(last):
-            found = f"last entry {log.last_index()}, term {log.maybe_term(last)} at {last}"
-            broken("an entry was forgotten", f"{member:x} had synced up to {last}, has {found}")
+            detail = f"{member:x} had synced entry {last} of term {durable.term_at(last)}"
+            broken("what was synced is forgotten", f"{detail}, has up to {log.last_index()}")
         view.raft = raft
         view.term, view.vote, view.state = raft.term, raft.vote, StateType.FOLLOWER
         view.committed = view.applied = view.last_index = view.last_term = 0

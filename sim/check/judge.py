@@ -1,0 +1,61 @@
+"""All checkers of a history in their order: what one finds out is evidence for the next.
+
+watchers saw ----> linear ----> what happened ----> watching
+                      |-------> leases that ended -> leases
+hashes, members ----------------------------------> hashes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from math import inf
+from typing import NamedTuple
+
+from sim.check import hashes, leases, linear, watching
+from sim.check.history import Compact, History, Violation
+
+
+class Judgement(NamedTuple):
+    """`undecided`: too much is unknown to judge the key-value operations, and watches with them.
+
+    `revisions` is how many revisions were replayed.
+    """
+
+    violations: list[Violation]
+    undecided: bool
+    revisions: int
+
+
+def judge(
+    history: History,
+    drift: float = 0.0,
+    calm_since_s: float = inf,
+    lease_slack_s: float = 5.0,
+    alive: Collection[int] = (),
+    final_revision: int = 0,
+) -> Judgement:
+    """Judge the history of a cluster that began empty.
+
+    `drift`, `calm_since_s` and `lease_slack_s` are explained in `leases`, `alive` and
+    `final_revision` in `watching`.
+    """
+    seen = watching.seen_events(history.watchers)
+    verdict = linear.check(history.operations, seen)
+    violations = list(verdict.violations)
+    truth = None if verdict.violations or verdict.undecided else verdict.changes
+    compacted = max(
+        [op.request.revision for op in history.operations if type(op.request) is Compact],
+        default=0,
+    )
+    violations += watching.check(history.watchers, truth, compacted, alive, final_revision)
+    violations += leases.check(
+        history.operations,
+        history.watchers,
+        verdict.ended_leases,
+        drift,
+        calm_since_s,
+        lease_slack_s,
+    )
+    violations += hashes.check_hashes(history.hashes)
+    violations += hashes.check_monotone(history.members)
+    return Judgement(violations, verdict.undecided, len(verdict.changes))
