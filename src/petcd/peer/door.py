@@ -74,6 +74,7 @@ class Door:
         self._stream_headers: list[Header] = [(b"x-server-version", version), self._cluster]
         self.routes: dict[str, HttpHandler] = {
             "/raft": self._pipeline,
+            "/raft/snapshot": lambda request, respond: send_method_not_allowed(respond, "POST"),
             "/raft/probing": self._probing,
             _STREAMS: self._stream,
         }
@@ -95,7 +96,7 @@ class Door:
 
     def open_sink(self, request: HttpRequest, respond: HttpResponder) -> BodySink | None:
         """Takes the bodies of snapshots in pieces; for `Listener.open_sink`."""
-        if path_of(request) != "/raft/snapshot":
+        if request.method != "POST" or path_of(request) != "/raft/snapshot":
             return None
         sink = SnapshotSink(
             self._context,
@@ -106,9 +107,7 @@ class Door:
             self._snapshot_ended,
         )
         self._snapshots += 1
-        if request.method != "POST":
-            sink.refuse(405, "Method Not Allowed")
-        elif (why := self._incompatible(request)) is not None:
+        if (why := self._incompatible(request)) is not None:
             sink.refuse(412, why)
         elif self._snapshots > SNAPSHOTS_MAX:
             sink.refuse(503, "too many snapshots at a time")

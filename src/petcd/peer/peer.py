@@ -45,15 +45,15 @@ class Peer:
         self.member_id = member_id
         self._context = context
         self.counters = context.counters.of(member_id)
-        self._picker = UrlPicker(urls)
+        self.picker = UrlPicker(urls)
         self.status = PeerStatus(context, member_id)
         self._appends = StreamWriter(context, member_id, APPEND, self.status)
         self._messages = StreamWriter(context, member_id, MESSAGE, self.status)
-        self._pipeline = Pipeline(context, member_id, self._picker, self.status)
-        self._snapshots = SnapshotSender(context, member_id, self._picker, self.status, executor)
-        self.prober = Prober(context, format_id(member_id), self._picker, wall)
+        self._pipeline = Pipeline(context, member_id, self.picker, self.status)
+        self._snapshots = SnapshotSender(context, member_id, self.picker, self.status, executor)
+        self.prober = Prober(context, format_id(member_id), self.picker, wall)
         self._readers = [
-            StreamReader(context, member_id, kind, self._picker, self.status)
+            StreamReader(context, member_id, kind, self.picker, self.status)
             for kind in (APPEND, MESSAGE)
         ]
         for reader in self._readers:
@@ -72,7 +72,7 @@ class Peer:
 
     def update(self, urls: Sequence[str]) -> None:
         """The peer is reached under other URLs; what is open stays open."""
-        self._picker.update(urls)
+        self.picker.update(urls)
 
     def attach(self, kind: StreamKind, respond: HttpResponder) -> None:
         """The peer has dialled one of our streams."""
