@@ -177,6 +177,18 @@ class Net:
         for _ in range(2 if self.doubles else 1):
             self._clockwork.call_later(DELAY_S, self._deliver, sender, message)
 
+    def ask(self, sender, member_id, target, body, done):
+        node = self.nodes.get(member_id)
+        if not node or not node.running or {sender, node.name} & self._cut:
+            self._clockwork.call_later(DELAY_S, done, 0, b"")
+            return
+
+        def respond(status, body):
+            self._clockwork.call_later(DELAY_S, done, status, body)
+
+        handle = node.engine.peer_requests.handle
+        self._clockwork.call_later(DELAY_S, handle, target, body, respond)
+
     def _deliver(self, sender, message):
         node = self.nodes.get(message.to)
         if node and node.running and not {sender, node.name} & self._cut:
@@ -194,6 +206,10 @@ class Port:
     def send(self, messages):
         for message in messages:
             self._net.post(self._name, message)
+
+    def ask(self, member_id, target, body, timeout_s, done):
+        """A request to the peer port, there and back."""
+        self._net.ask(self._name, member_id, target, body, done)
 
     def add(self, member_id, peer_urls):
         self.peers[member_id] = tuple(peer_urls)
@@ -257,7 +273,13 @@ class Node:
         )
         self.port = Port(cluster.net, self.name)
         self.engine = Engine(
-            opened, self.port, surroundings, self.config, cluster.lines, self.deaths.append
+            opened,
+            self.port,
+            surroundings,
+            self.config,
+            cluster.lines,
+            self.deaths.append,
+            self.port,
         )
         self._watched = 0.0
         self.running, self.published = True, False

@@ -87,12 +87,25 @@ class Reconfiguring(Protocol):
         ...
 
 
+class LeaseKeeping(Protocol):
+    """What only the leader knows of leases, wherever it is asked."""
+
+    def renew(self, lease_id: int, finish: Finish, context: Any) -> None:
+        """Start the lease's time again; the outcome is its time to live, 0 when it is gone."""
+        ...
+
+    def time_to_live(self, lease_id: int, keys: bool, finish: Finish, context: Any) -> None:
+        """The outcome is ((seconds left, seconds granted), keys if asked) or LeaseNotFound."""
+        ...
+
+
 class Host(Protocol):
     """The running member as the services see it."""
 
     member: Member
     long_work: LongWork
     reconfiguration: Reconfiguring
+    leases: LeaseKeeping
     header_prefix: bytes
     max_request_bytes: int
     max_txn_ops: int

@@ -21,11 +21,13 @@ from petcd.server.audience import Audience
 from petcd.server.auto_compaction import auto_compaction
 from petcd.server.committer import Committer
 from petcd.server.config import ServerConfig
+from petcd.server.leases import Leases
 from petcd.server.log import LogLines
 from petcd.server.long_jobs import LongJobs
 from petcd.server.network import Network, NoCalls, PeerCalls
 from petcd.server.opening import Opened
 from petcd.server.operations import Operations
+from petcd.server.peer_requests import PeerRequests
 from petcd.server.peers import Peers
 from petcd.server.publication import Publication
 from petcd.server.pump import Pump
@@ -122,6 +124,10 @@ class Engine:
             config.heartbeat_ms / 1000,
             config.request_timeout_s,
         )
+        self.leases = self.runtime.leases = Leases(
+            self.runtime, self._surroundings.loop, self._calls, config.request_timeout_s
+        )
+        self.peer_requests = PeerRequests(self.reconfiguration, self.leases)
         self.peers = Peers(self.member.membership, network)
         self.truncation = Truncation(
             self.member,

@@ -15,9 +15,10 @@ a failed write or sync ends the process and is never retried, since what the dis
 import os
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Protocol
 
-from petcd.api.host import Finish, LongWork, Reconfiguring
+from petcd.api.host import Finish, LeaseKeeping, LongWork, Reconfiguring
 from petcd.member import Member
 from petcd.member.apply import ALARM
 from petcd.member.errors import NoLeader, Stopped, TooManyRequests
@@ -57,7 +58,9 @@ class Watchers(Protocol):
 class Runtime:
     """Drives one member. All methods run on the loop thread."""
 
-    reconfiguration: Reconfiguring  # handed in by whoever puts the two together
+    # Handed in by whoever puts the parts together.
+    reconfiguration: Reconfiguring
+    leases: LeaseKeeping
 
     def __init__(
         self,
@@ -142,6 +145,22 @@ class Runtime:
         self._changes.append(change)
         self._waiters[change.id] = (finish, context, self._now_s)
         self.schedule_turn()
+
+    def propose_as_leader(self, payloads: list[bytes]) -> None:
+        """Propose what only a leader may decide, now or never: nothing is sent to another one.
+
+        To be called where leadership was just confirmed. Nobody waits for the outcomes.
+        """
+        if self._stopped or not self.member.is_leader:
+            return
+        with suppress(NoLeader):  # the lead is being handed over
+            self.member.propose(payloads)
+        self.schedule_turn()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether no more turns are taken."""
+        return self._stopped
 
     @property
     def proposals_pending(self) -> int:

@@ -15,6 +15,7 @@ from petcd.server.auto_compaction import AutoCompaction
 from petcd.server.log import LogLines
 from petcd.server.runtime import Runtime
 from petcd.server.surroundings import Handle, Surroundings
+from petcd.wire.codec import Message
 from petcd.wire.hot import internal_request
 from petcd.wire.kv import CompactionRequest
 from petcd.wire.lease import LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest
@@ -68,6 +69,7 @@ class Timers:
         self._checkpoint_leases = checkpoint_leases
         self._progress_interval_s = progress_interval_s
         self._progress = progress
+        self._confirming = False
         self._handles: dict[str, Handle] = {}
 
     def start(self) -> None:
@@ -102,29 +104,44 @@ class Timers:
         runtime = self._runtime
         if not runtime.member.is_leader:
             return
-        now_s = self._loop.time()
-        lessor = runtime.member.lessor
-        self._revoke_expired()
-        if self._checkpoint_leases:
-            due = lessor.checkpoints_due(now_s, CHECKPOINTS_MAX)
-            if due:
-                checkpoints = [LeaseCheckpoint(ID=i, remaining_TTL=left) for i, left in due]
-                request = LeaseCheckpointRequest(checkpoints=checkpoints)
-                self._propose(LEASE_CHECKPOINT, request.encode())
+        if not self._confirming:
+            # A leader that was paused may have been replaced and not know it.
+            self._confirming = True
+            runtime.read(self._tend_leases, None)
         next_ns = runtime.member.applier.v2.expiries.next_ns()
         wall_ns = self._wall_ns()
         if next_ns is not None and next_ns <= wall_ns:
             self._propose(V2, Request(Method="SYNC", Time=wall_ns).encode())
         self._clear_alarm()
 
-    def _revoke_expired(self) -> None:
-        """Propose the end of what has expired, in bounded steps with other work between them."""
+    def _tend_leases(self, context: None, refusal: object) -> None:
+        """This member was confirmed to lead: end what has expired, note what is left of others.
+
+        Bounded steps with other work between them; each is confirmed anew.
+        """
+        self._confirming = False
+        if isinstance(refusal, Exception):
+            return
         lessor = self._runtime.member.lessor
-        for lease_id in lessor.expired(self._loop.time(), REVOKES_MAX):
-            self.leases_expired += 1
-            self._propose(LEASE_REVOKE, LeaseRevokeRequest(ID=lease_id).encode())
+        now_s = self._loop.time()
+        expired = lessor.expired(now_s, REVOKES_MAX)
+        self.leases_expired += len(expired)
+        payloads = [
+            self._request(LEASE_REVOKE, LeaseRevokeRequest(ID=lease_id)) for lease_id in expired
+        ]
+        if self._checkpoint_leases:
+            due = lessor.checkpoints_due(now_s, CHECKPOINTS_MAX)
+            checkpoints = [LeaseCheckpoint(ID=i, remaining_TTL=left) for i, left in due]
+            if checkpoints:
+                request = LeaseCheckpointRequest(checkpoints=checkpoints)
+                payloads.append(self._request(LEASE_CHECKPOINT, request))
+        if payloads:
+            self._runtime.propose_as_leader(payloads)
         if lessor.unfinished:
-            self._handles["revocation"] = self._loop.call_later(0, self._revoke_expired)
+            self._handles["leases again"] = self._loop.call_later(0, self._lead)
+
+    def _request(self, field_number: int, request: Message) -> bytes:
+        return internal_request(self._runtime.next_request_id(), field_number, request.encode())
 
     def _clear_alarm(self) -> None:
         """A NOSPACE alarm of this member ends by itself once there is space again."""

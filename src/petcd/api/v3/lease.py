@@ -4,8 +4,8 @@ from petcd.api.errors import status_of
 from petcd.api.host import Host
 from petcd.api.v3.header import header_message
 from petcd.api.v3.proposing import propose_body
-from petcd.lease import LeaseError, LeaseNotFound
-from petcd.member.apply import LEASE_CHECKPOINT, LEASE_GRANT, LEASE_REVOKE
+from petcd.lease import LeaseNotFound
+from petcd.member.apply import LEASE_GRANT, LEASE_REVOKE
 from petcd.member.errors import NoSpace
 from petcd.member.quota import LEASE_OVERHEAD_BYTES
 from petcd.transport.call import Call
@@ -13,8 +13,6 @@ from petcd.transport.router import BIDI, UNARY, Method, Router
 from petcd.wire.codec import DecodeError
 from petcd.wire.header import ResponseHeader
 from petcd.wire.lease import (
-    LeaseCheckpoint,
-    LeaseCheckpointRequest,
     LeaseGrantRequest,
     LeaseGrantResponse,
     LeaseKeepAliveRequest,
@@ -110,54 +108,18 @@ class LeaseService:
             # The header is taken before the renewal, so that its revision is never above the one
             # at which a lease that expires now is revoked.
             header = header_message(self._host, self._host.member.store.revision)
-            self._host.read(self._renew, (call, request.ID, header))
+            self._host.leases.renew(request.ID, self._renewed, (call, request.ID, header))
 
         call.on_message = on_message
         call.on_half_close = call.finish
 
-    def _renew(self, context: _Renewal, refusal: object) -> None:
-        """Renew now, or after the log entry that the answer must wait for."""
-        call, lease_id, _ = context
-        if isinstance(refusal, Exception):
-            call.finish(*status_of(refusal))
-            return
-        lessor = self._lessor
-        try:
-            if lessor.expiring(lease_id, self._host.monotonic_s()):
-                # Told before its keys are gone, the client could still find them.
-                body = LeaseRevokeRequest(ID=lease_id).encode()
-                propose_body(self._host, call, LEASE_REVOKE, body, self._expired, context)
-            elif lessor.remainder(lease_id):
-                # The next leader would end the lease by the old checkpoint, before the time that
-                # is promised here.
-                checkpoints = [LeaseCheckpoint(ID=lease_id, remaining_TTL=0)]
-                body = LeaseCheckpointRequest(checkpoints=checkpoints).encode()
-                propose_body(self._host, call, LEASE_CHECKPOINT, body, self._unmarked, context)
-            else:
-                self._answer_renewal(context)
-        except LeaseError as error:
-            call.finish(*status_of(error))
-
-    def _answer_renewal(self, context: _Renewal) -> None:
+    def _renewed(self, context: _Renewal, outcome: object) -> None:
         call, lease_id, header = context
-        ttl_s = self._lessor.renew(lease_id, self._host.monotonic_s())
-        call.send(LeaseKeepAliveResponse(header=header, ID=lease_id, TTL=ttl_s).encode())
-
-    def _expired(self, context: _Renewal, outcome: object) -> None:
-        call, lease_id, header = context
-        if isinstance(outcome, Exception) and not isinstance(outcome, LeaseNotFound):
+        if isinstance(outcome, Exception):
             call.finish(*status_of(outcome))
-        else:
-            call.send(LeaseKeepAliveResponse(header=header, ID=lease_id, TTL=0).encode())
-
-    def _unmarked(self, context: _Renewal, outcome: object) -> None:
-        call = context[0]
-        try:
-            if isinstance(outcome, Exception):
-                raise outcome
-            self._answer_renewal(context)
-        except Exception as error:  # the refusal of the checkpoint or of the renewal
-            call.finish(*status_of(error))
+            return
+        assert isinstance(outcome, int), outcome
+        call.send(LeaseKeepAliveResponse(header=header, ID=lease_id, TTL=outcome).encode())
 
     def time_to_live(self, call: Call, body: bytes) -> None:
         """LeaseTimeToLive; an unknown lease is no error but TTL -1."""
@@ -166,29 +128,23 @@ class LeaseService:
         except DecodeError as error:
             call.fail(*status_of(error))
             return
-        self._host.read(self._answer_time_to_live, (call, request))
+        context = (call, request.ID)
+        leases = self._host.leases
+        leases.time_to_live(request.ID, request.keys, self._answer_time_to_live, context)
 
-    def _answer_time_to_live(
-        self, context: tuple[Call, LeaseTimeToLiveRequest], refusal: object
-    ) -> None:
-        call, request = context
-        if isinstance(refusal, Exception):
-            call.fail(*status_of(refusal))
-            return
+    def _answer_time_to_live(self, context: tuple[Call, int], outcome: object) -> None:
+        call, lease_id = context
         response = LeaseTimeToLiveResponse(
-            header=header_message(self._host, self._host.member.store.revision), ID=request.ID
+            header=header_message(self._host, self._host.member.store.revision), ID=lease_id
         )
-        try:
-            left = self._lessor.time_to_live(request.ID, self._host.monotonic_s())
-        except LeaseNotFound:
+        if isinstance(outcome, LeaseNotFound):
             response.TTL = -1
-        except LeaseError as error:
-            call.fail(*status_of(error))
+        elif isinstance(outcome, Exception):
+            call.fail(*status_of(outcome))
             return
         else:
-            response.TTL, response.grantedTTL = left
-            if request.keys:
-                response.keys = self._lessor.keys(request.ID)
+            assert isinstance(outcome, tuple), outcome
+            (response.TTL, response.grantedTTL), response.keys = outcome
         call.reply(response.encode())
 
     def leases(self, call: Call, body: bytes) -> None:

@@ -1,0 +1,102 @@
+"""Leases when the member that is asked is not the one that keeps their time."""
+
+import pytest
+
+from petcd.lease import LeaseNotFound
+from petcd.wire.hot import internal_request
+from petcd.wire.lease import LeaseGrantRequest
+
+LEASE_GRANT = 8
+PUT_WITH_LEASE = 4
+
+
+@pytest.fixture
+def trio(in_memory_cluster):
+    cluster = in_memory_cluster("a", "b", "c")
+    cluster.run_until(lambda: all(cluster[name].published for name in "abc"))
+    return cluster
+
+
+def grant(cluster, name, lease_id, ttl_s):
+    outcome = []
+    runtime = cluster[name].engine.runtime
+    request_id = runtime.next_request_id()
+    body = LeaseGrantRequest(ID=lease_id, TTL=ttl_s).encode()
+    data = internal_request(request_id, LEASE_GRANT, body)
+    runtime.propose(request_id, data, lambda context, what: outcome.append(what), None)
+    cluster.run_until(lambda: outcome)
+
+
+def ask(cluster, name, method, *args, limit_s=10.0):
+    outcome = []
+    leases = cluster[name].engine.leases
+    getattr(leases, method)(*args, lambda context, what: outcome.append(what), None)
+    cluster.run_until(lambda: outcome, limit_s)
+    return outcome[0]
+
+
+def test_a_lease_is_renewed_at_any_member(trio):
+    grant(trio, "a", 7, 5)
+    for _ in range(4):
+        for name in "abc":
+            trio.run(1.0)
+            assert ask(trio, name, "renew", 7) == 5
+    assert all(trio[name].member.lessor.exists(7) for name in "abc")
+
+
+def test_what_is_left_is_told_at_any_member(trio):
+    grant(trio, "a", 7, 50)
+    trio.run(10.0)
+    for name in "abc":
+        (left_s, granted_s), keys = ask(trio, name, "time_to_live", 7, True)
+        assert (granted_s, keys) == (50, []) and 38 <= left_s <= 40
+
+
+def test_an_unknown_lease_is_unknown_at_any_member(trio):
+    for name in "abc":
+        assert ask(trio, name, "renew", 99) == 0
+        assert isinstance(ask(trio, name, "time_to_live", 99, False), LeaseNotFound)
+
+
+def test_a_lease_that_nobody_renews_ends_on_all_members(trio):
+    grant(trio, "a", 7, 3)
+    trio.run(2.5)
+    assert all(trio[name].member.lessor.exists(7) for name in "abc")
+    trio.run(2.0)
+    assert not any(trio[name].member.lessor.exists(7) for name in "abc")
+
+
+def test_the_next_leader_gives_a_lease_all_its_time(trio):
+    grant(trio, "a", 7, 6)
+    trio.run(5.0)
+    first = trio.leader()
+    trio.stop(first)
+    trio.run_until(lambda: trio.leader() not in (None, first))
+    trio.run(4.0)
+    assert trio[trio.leader()].member.lessor.exists(7)
+    trio.run(5.0)
+    assert not trio[trio.leader()].member.lessor.exists(7)
+
+
+def test_a_leader_that_was_replaced_ends_no_lease(trio):
+    """It is cut off while the lease runs out by its clock; the others have renewed it."""
+    grant(trio, "a", 7, 3)
+    old = trio.leader()
+    trio.net.cut(old)
+    trio.run(2.0)
+    trio.run_until(lambda: trio.leader(besides=old))
+    while trio.loop.now_s < 12.0:
+        trio.run(0.5)
+        assert ask(trio, trio.leader(besides=old), "renew", 7) == 3
+    trio.net.heal()
+    trio.run(1.5)
+    assert all(trio[name].member.lessor.exists(7) for name in "abc")
+
+
+def test_without_a_leader_a_renewal_waits_for_one(trio):
+    grant(trio, "a", 7, 60)
+    first = trio.leader()
+    other = trio.followers()[0]
+    trio.stop(first)
+    assert ask(trio, other, "renew", 7) == 60
+    assert trio.leader() not in (None, first)

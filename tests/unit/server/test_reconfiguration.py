@@ -1,0 +1,195 @@
+"""Members are added, removed, changed and promoted while the cluster runs; the lead moves."""
+
+import pytest
+
+from petcd.cluster import (
+    MemberUnknown,
+    NotALearner,
+    PeerUrlKnown,
+    TooManyLearners,
+)
+from petcd.member.errors import (
+    BadLeaderTransferee,
+    NotEnoughStarted,
+    NotLeader,
+    Unhealthy,
+)
+
+
+@pytest.fixture
+def trio(in_memory_cluster):
+    cluster = in_memory_cluster("a", "b", "c")
+    cluster.run(8.0)  # long enough connected to count as healthy
+    return cluster
+
+
+def do(cluster, name, method, *args, limit_s=10.0):
+    """Ask a member for a change and wait for the outcome."""
+    outcome = []
+    changes = cluster[name].engine.reconfiguration
+    getattr(changes, method)(*args, lambda context, what: outcome.append(what), None)
+    cluster.run_until(lambda: outcome, limit_s)
+    return outcome[0]
+
+
+def add_and_start(cluster, name, is_learner=False, asked=None):
+    asked = asked or cluster.leader()
+    url = f"http://{name}:2380"
+    added, members = do(cluster, asked, "add", [url], is_learner)
+    cluster.join(name, added, members)
+    cluster.run_until(lambda: cluster[name].published, 10.0)
+    return added
+
+
+def test_a_member_that_is_added_catches_up_and_votes(trio):
+    done = trio.put("a", b"before", b"1")
+    trio.run_until(lambda: done)
+    add_and_start(trio, "d")
+    assert trio["d"].member.store.get(b"before") is not None
+    trio.stop(trio.followers()[0])  # three of four are needed now
+    done = trio.put(trio.leader(), b"after", b"1")
+    trio.run_until(lambda: done)
+    assert not isinstance(done[0], Exception)
+
+
+def test_a_member_is_added_at_any_member(trio):
+    follower = trio.followers()[0]
+    add_and_start(trio, "d", asked=follower)
+    assert len(trio[follower].member.membership.members()) == 4
+
+
+def test_a_removed_member_is_told_and_stays_away(trio):
+    gone = trio.followers()[0]
+    kept = next(name for name in "abc" if name != gone)
+    member_id = trio[gone].id
+    left = do(trio, kept, "remove", member_id)
+    assert member_id not in {m.id for m in left}
+    trio.run(2.0)
+    for name in "abc":
+        if name != gone:
+            assert trio[name].member.membership.is_removed(member_id)
+            assert member_id not in trio[name].port.peers
+    again = do(trio, kept, "remove", member_id)
+    assert isinstance(again, MemberUnknown)
+
+
+def test_a_leader_that_is_removed_hands_over(trio):
+    leader = trio.leader()
+    do(trio, leader, "remove", trio[leader].id)
+    assert trio[leader].member.is_removed
+    trio.run_until(lambda: trio.leader(besides=leader), 10.0)
+    other = trio.leader(besides=leader)
+    done = trio.put(other, b"k", b"v")
+    trio.run_until(lambda: done)
+    assert not isinstance(done[0], Exception)
+
+
+def test_a_learner_follows_without_a_vote_until_it_is_promoted(trio):
+    learner = add_and_start(trio, "d", is_learner=True)
+    assert trio["d"].member.node.raft.is_learner
+    leader = trio.leader()
+    members = do(trio, leader, "promote", learner.id)
+    assert not next(m for m in members if m.id == learner.id).is_learner
+    trio.run(1.0)
+    assert not trio["d"].member.node.raft.is_learner
+
+
+def test_only_one_learner_at_a_time(trio):
+    add_and_start(trio, "d", is_learner=True)
+    refusal = do(trio, trio.leader(), "add", ["http://e:2380"], True)
+    assert isinstance(refusal, TooManyLearners)
+
+
+def test_a_promotion_is_asked_of_the_leader(trio):
+    learner = add_and_start(trio, "d", is_learner=True)
+    members = do(trio, trio.followers()[0], "promote", learner.id)
+    assert not next(m for m in members if m.id == learner.id).is_learner
+
+
+def test_who_is_no_learner_is_not_promoted(trio):
+    follower = trio.followers()[0]
+    refusal = do(trio, trio.leader(), "promote", trio[follower].id)
+    assert isinstance(refusal, NotALearner)
+    assert isinstance(do(trio, trio.leader(), "promote", 12345), MemberUnknown)
+    assert isinstance(do(trio, follower, "promote", 12345), MemberUnknown)
+
+
+def test_peer_urls_change_and_belong_to_one_member(trio):
+    leader = trio.leader()
+    target = trio[trio.followers()[0]].id
+    members = do(trio, leader, "update", target, ["http://x:1"])
+    assert next(m for m in members if m.id == target).peer_urls == ("http://x:1",)
+    trio.run(0.5)
+    assert trio[leader].port.peers[target] == ("http://x:1",)
+    refusal = do(trio, leader, "update", target, [f"http://{leader}:2380"])
+    assert isinstance(refusal, PeerUrlKnown)
+
+
+def test_unstarted_voters_are_counted_against_the_quorum(trio):
+    leader = trio.leader()
+    for name in "de":
+        do(trio, leader, "add", [f"http://{name}:2380"], False)
+    refusal = do(trio, leader, "add", ["http://f:2380"], False)
+    assert isinstance(refusal, NotEnoughStarted)  # 3 started of 6
+    refusal = do(trio, leader, "remove", trio[leader].id)
+    assert isinstance(refusal, NotEnoughStarted)  # 2 started of 4
+
+
+def test_a_member_that_is_down_may_go_and_none_that_is_needed(trio):
+    down, up = trio.followers()
+    trio.stop(down)
+    trio.run(1.0)
+    leader = trio.leader()
+    assert isinstance(do(trio, leader, "remove", trio[up].id), Unhealthy)
+    assert len(do(trio, leader, "remove", trio[down].id)) == 2
+
+
+def test_a_cluster_that_was_connected_only_just_now_is_not_changed(in_memory_cluster):
+    cluster = in_memory_cluster("a", "b", "c")
+    cluster.run_until(lambda: all(cluster[name].published for name in "abc"))
+    refusal = do(cluster, cluster.leader(), "add", ["http://d:2380"], False)
+    assert isinstance(refusal, Unhealthy)
+
+
+def test_a_single_member_grows_and_shrinks(in_memory_cluster):
+    cluster = in_memory_cluster("a")
+    cluster.run_until(lambda: cluster["a"].published)
+    added = add_and_start(cluster, "b")
+    cluster.run(6.0)
+    left = do(cluster, "a", "remove", added.id)
+    assert [m.name for m in left] == ["a"]
+    done = cluster.put("a", b"k", b"v")
+    cluster.run_until(lambda: done)
+    assert not isinstance(done[0], Exception)
+
+
+def test_the_lead_moves_to_the_member_that_was_named(trio):
+    leader, follower = trio.leader(), trio.followers()[0]
+    assert do(trio, leader, "move_leader", trio[follower].id) is None
+    assert trio.leader() == follower
+    assert isinstance(do(trio, leader, "move_leader", trio[leader].id), NotLeader)
+    assert isinstance(do(trio, follower, "move_leader", 99), BadLeaderTransferee)
+
+
+def test_a_leader_that_stops_cleanly_has_handed_over(trio):
+    leader = trio.leader()
+    left = []
+    trio[leader].engine.reconfiguration.leave(lambda: left.append(True))
+    trio.run_until(lambda: left, 2.0)
+    assert trio.leader() not in (None, leader)
+
+
+def test_membership_survives_a_restart(trio):
+    gone = trio.followers()[0]
+    do(trio, trio.leader(), "remove", trio[gone].id)
+    trio.run(1.0)
+    survivors = [name for name in "abc" if name != gone]
+    for name in survivors:
+        trio.stop(name)
+        trio.start(name)
+    trio.run_until(lambda: trio.leader() in survivors, 10.0)
+    for name in survivors:
+        assert len(trio[name].member.membership.members()) == 2
+        assert trio[name].member.node.raft.tracker.config.voters.ids() == {
+            trio[other].id for other in survivors
+        }
