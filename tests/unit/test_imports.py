@@ -38,6 +38,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
 }
 # the `etcd` command is the server's front; `etcdctl` starts fast because it is not
 BESIDES: dict[str, tuple[str, ...]] = {
+    # restoring makes a member's data directory
+    "petcd.cli.ctl.snapshot": ("server.config", "server.restore", "storage"),
     "petcd.cli.ctl.load": ("transport.h2_client",),  # `check perf` keeps a thousand calls going
     "petcd.cli.ctl2.backup": ("server.backup", "storage.errors"),
     "petcd.cli.etcd": ("server", "storage.errors"),

@@ -20,6 +20,7 @@ ALARM = b"/etcdserverpb.Maintenance/Alarm"
 STATUS = b"/etcdserverpb.Maintenance/Status"
 DEFRAGMENT = b"/etcdserverpb.Maintenance/Defragment"
 HASH_KV = b"/etcdserverpb.Maintenance/HashKV"
+SNAPSHOT = b"/etcdserverpb.Maintenance/Snapshot"
 
 AUTHENTICATE = b"/etcdserverpb.Auth/Authenticate"
 

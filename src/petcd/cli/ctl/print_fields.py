@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from petcd.cli.ctl.print_simple import alarm_name, event_type
-from petcd.cli.ctl.printers import Health, Printer
+from petcd.cli.ctl.printers import Health, Printer, SnapshotStatus
 from petcd.cli.ctl.rows import truth
 from petcd.cli.quoting import quote
 from petcd.wire.header import ResponseHeader
@@ -161,3 +161,9 @@ class FieldsPrinter(Printer):
             self._field("Endpoint", quote(endpoint))
             self._field("Hash", answer.hash)
             self.console.line()
+
+    def snapshot_status(self, status: SnapshotStatus) -> None:
+        self._field("Hash", status.hash)
+        self._field("Revision", status.revision)
+        self._field("Keys", status.total_keys)
+        self._field("Size", status.size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from petcd.cli.ctl.printers import Health, Printer
+from petcd.cli.ctl.printers import Health, Printer, SnapshotStatus
 from petcd.cli.ctl.rows import truth
 from petcd.cli.json_text import bytes_json, message_json
 from petcd.client.log import json_string
@@ -128,6 +128,12 @@ class JsonPrinter(Printer):
 
     def endpoint_hashkv(self, found: Sequence[tuple[str, HashKVResponse]]) -> None:
         self._by_endpoint("HashKV", found)
+
+    def snapshot_status(self, status: SnapshotStatus) -> None:
+        self.console.line(
+            f'{{"hash":{status.hash},"revision":{status.revision},'
+            f'"totalKey":{status.total_keys},"totalSize":{status.size}}}'
+        )
 
     def _by_endpoint(self, name: str, found: Sequence[tuple[str, Message]]) -> None:
         items = [

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from petcd.cli.ctl import rows
-from petcd.cli.ctl.printers import Health, Printer
+from petcd.cli.ctl.printers import Health, Printer, SnapshotStatus
 from petcd.wire.kv import EventType, KeyValue
 from petcd.wire.maintenance import AlarmType
 
@@ -126,6 +126,9 @@ class SimplePrinter(Printer):
 
     def endpoint_hashkv(self, found: Sequence[tuple[str, HashKVResponse]]) -> None:
         self._rows(rows.hash_rows(found))
+
+    def snapshot_status(self, status: SnapshotStatus) -> None:
+        self._rows([rows.snapshot_row(status)])
 
     def _rows(self, lines: Sequence[Sequence[str]]) -> None:
         for line in lines:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from petcd.cli.ctl import rows
-from petcd.cli.ctl.printers import Health, Printer
+from petcd.cli.ctl.printers import Health, Printer, SnapshotStatus
 from petcd.cli.text_table import render
 
 if TYPE_CHECKING:
@@ -33,3 +33,6 @@ class TablePrinter(Printer):
 
     def endpoint_hashkv(self, found: Sequence[tuple[str, HashKVResponse]]) -> None:
         self._table(rows.HASH_COLUMNS, rows.hash_rows(found))
+
+    def snapshot_status(self, status: SnapshotStatus) -> None:
+        self._table(rows.SNAPSHOT_COLUMNS, [rows.snapshot_row(status)])

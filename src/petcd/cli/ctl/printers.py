@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from petcd.cli.ctl.console import Console
 from petcd.cli.ctl.exits import BAD_FEATURE, CommandError
@@ -44,6 +44,15 @@ class Health:
         self.healthy = healthy
         self.took = took
         self.error = error
+
+
+class SnapshotStatus(NamedTuple):
+    """What is in a snapshot file; `size` in bytes."""
+
+    hash: int
+    revision: int
+    total_keys: int
+    size: int
 
 
 class Printer:
@@ -102,6 +111,9 @@ class Printer:
         self.refuse()
 
     def endpoint_hashkv(self, found: Sequence[tuple[str, HashKVResponse]]) -> None:
+        self.refuse()
+
+    def snapshot_status(self, status: SnapshotStatus) -> None:
         self.refuse()
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from petcd.cli.units import format_size
 
 if TYPE_CHECKING:
-    from petcd.cli.ctl.printers import Health
+    from petcd.cli.ctl.printers import Health, SnapshotStatus
     from petcd.wire.cluster import MemberListResponse
     from petcd.wire.maintenance import HashKVResponse, StatusResponse
 
@@ -19,6 +19,7 @@ STATUS_COLUMNS = (
     *("raft index", "raft applied index", "errors"),
 )
 HASH_COLUMNS = ("endpoint", "hash")
+SNAPSHOT_COLUMNS = ("hash", "revision", "total keys", "total size")
 
 
 def truth(value: bool) -> str:
@@ -71,3 +72,9 @@ def status_rows(found: Sequence[tuple[str, StatusResponse]]) -> list[list[str]]:
 def hash_rows(found: Sequence[tuple[str, HashKVResponse]]) -> list[list[str]]:
     """One row an endpoint."""
     return [[endpoint, str(answer.hash)] for endpoint, answer in found]
+
+
+def snapshot_row(status: SnapshotStatus) -> list[str]:
+    """The one row of a file."""
+    size = format_size(status.size)
+    return [f"{status.hash:x}", str(status.revision), str(status.total_keys), size]

@@ -103,6 +103,19 @@ ROOT = Group(
             (Entry("list", "Show all members", _HERE + "member:LIST"),),
         ),
         Group(
+            "snapshot",
+            "The whole database in a file, and a new cluster out of one.",
+            (
+                Entry("save", "Save one member's database", _HERE + "snapshot:SAVE"),
+                Entry("status", "Check a file and show what it is", _HERE + "snapshot:STATUS"),
+                Entry(
+                    "restore",
+                    "Make a data directory for a member of a new cluster",
+                    _HERE + "snapshot:RESTORE",
+                ),
+            ),
+        ),
+        Group(
             "check",
             "Measure what a cluster can do.",
             (
