@@ -16,6 +16,7 @@ from typing import Any
 
 from petcd.transport.router import UNARY, Router
 from sim.loop import Process
+from sim.network import on_grid
 
 DELAY_S = 0.0002
 JITTER_S = 0.0008
@@ -145,7 +146,7 @@ class Connection:
     def to_client(self, callback: Callable[..., object], *args: Any) -> None:
         """Something arrives at the client, unless the connection has ended."""
         due_s = self._server.now_s() + DELAY_S + JITTER_S * self._random()
-        due_s = self._client_due_s = max(due_s, self._client_due_s)
+        due_s = self._client_due_s = max(on_grid(due_s), self._client_due_s)
         self._client.call_at_global(due_s, self._arrive, callback, args)
 
     def _arrive(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
@@ -154,7 +155,7 @@ class Connection:
 
     def _to_server(self, callback: Callable[..., object], *args: Any) -> None:
         due_s = self._client.now_s() + DELAY_S + JITTER_S * self._random()
-        due_s = self._server_due_s = max(due_s, self._server_due_s)
+        due_s = self._server_due_s = max(on_grid(due_s), self._server_due_s)
         self._server.call_at_global(due_s, callback, *args)
 
     def _begin(self, call: ServerCall, path: bytes, body: bytes) -> None:

@@ -33,6 +33,8 @@ from petcd.storage.wal import Wal
 from petcd.storage.wal_reader import valid_snapshots
 from petcd.transport.router import Router
 from petcd.wire.internal import Metadata
+from sim.check.durable import Durable, RecordingWal
+from sim.check.invariants import Invariants
 from sim.disk import Disk
 from sim.loop import Executor, Process, ProcessKilled, Schedule
 from sim.network import Port, Wires
@@ -115,10 +117,11 @@ class Run:
         backend = MemoryBackend(disk.store)
         if not Wal.exists(WAL_DIR, disk):
             identity = slot.identity
-            wal = Wal.create(
+            wal = RecordingWal.create(
                 WAL_DIR, identity.encode(), files=disk,
                 segment_bytes=slot.segment_bytes, background=False,
             )  # fmt: skip
+            self._record(wal)
             if slot.founders:
                 return opening.found(wal, backend, identity, slot.founders)
             return opening.join(wal, backend, identity)
@@ -127,10 +130,17 @@ class Run:
             applied, _ = load_applied(backend)
             records = [r for r in valid_snapshots(WAL_DIR, disk) if r.index <= applied]
             start = (records[-1].index, records[-1].term) if records else (0, 0)
-        wal, replay = Wal.open(
+        wal, replay = RecordingWal.open(
             WAL_DIR, start, files=disk, segment_bytes=slot.segment_bytes, background=False
         )
+        self._record(wal).resumed(start, replay)
         return opening.reopen(wal, replay, start, backend, lambda identity: slot.founders)
+
+    def _record(self, wal: Wal) -> Durable:
+        """From now on it is known what of the log is on the disk."""
+        assert isinstance(wal, RecordingWal)
+        wal.record = self.slot.invariants.durable(self.slot.id)
+        return wal.record
 
     def _published(self) -> None:
         self.ready = True
@@ -210,7 +220,9 @@ class Slot:
         founders: tuple[MemberInfo, ...],
         config: ServerConfig,
         segment_bytes: int,
+        invariants: Invariants,
     ) -> None:
+        self.invariants = invariants
         self.number = number
         self.schedule = schedule
         self.wires = wires
@@ -257,6 +269,12 @@ class Slot:
         if not self.disk.failed:
             self.deaths.append(f"{type(error).__name__}: {error}")
         self.disk.failed = ""
+
+    def look(self) -> None:
+        """It has taken a step: Raft's laws must hold. Raises `sim.check.invariants.Broken`."""
+        run = self.run
+        if run is not None and run.engine is not None:
+            self.invariants.look(self.info.id, run.engine.member.node.raft)
 
     @property
     def engine(self) -> Engine | None:

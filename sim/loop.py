@@ -81,16 +81,16 @@ class Schedule:
         """Run everything that is due before `until_s`; the time is `until_s` then."""
         ready, timers = self._ready, self._timers
         while True:
-            if ready:
+            while ready:
                 handle = ready.popleft()
-            elif timers and timers[0][0] < until_s:
-                due_s, _, handle = heappop(timers)
-                if due_s > self.now_s:
-                    self.now_s = due_s
-            else:
+                if handle.callback is not None:
+                    self._step(handle)
+            if not timers or timers[0][0] >= until_s:
                 break
-            if handle.callback is not None:
-                self._step(handle)
+            self.now_s = due_s = max(self.now_s, timers[0][0])
+            # All that is due at one moment comes first, and then what follows from it.
+            while timers and timers[0][0] <= due_s:
+                ready.append(heappop(timers)[2])
         self.now_s = max(self.now_s, until_s)
 
     def _step(self, handle: Handle) -> None:

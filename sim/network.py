@@ -24,6 +24,7 @@ from sim.loop import Process
 ENCODED_ONE_IN = 16
 # What arrives late by chance does so by at most this.
 STRAGGLE_S = 0.5
+ARRIVAL_GRID_S = 0.001
 SNAPSHOT_BYTES_PER_S = 10_000_000
 
 
@@ -63,6 +64,7 @@ class Wires:
         self.weather = FAIR
         self.encode: Callable[[Message], bytes] | None = None
         self.decode: Callable[[bytes], Message] | None = None
+        self.look: Callable[[int, Message], None] = lambda sender, message: None
         self.ports: dict[int, Port] = {}
         self.cut: set[tuple[int, int]] = set()
         self.sent = 0
@@ -104,6 +106,7 @@ class Wires:
             due_s = sender.process.now_s() + weather.delay_s + weather.jitter_s * chance()
             if weather.late and chance() < weather.late:
                 due_s += STRAGGLE_S * chance()
+            due_s = on_grid(due_s)
             if not weather.reordered:
                 due_s = max(due_s, self._last_due_s.get(link, 0.0))
                 self._last_due_s[link] = due_s
@@ -114,6 +117,12 @@ class Wires:
         if self.encode is not None and self.decode is not None and self.sent % ENCODED_ONE_IN == 0:
             return self.decode(self.encode(message))
         return copy_of(message)
+
+
+def on_grid(time_s: float) -> float:
+    """The next moment at which things arrive: what comes close together comes at once, as bytes
+    do that wait in a socket, and is handled in one turn."""
+    return int(time_s / ARRIVAL_GRID_S + 1) * ARRIVAL_GRID_S
 
 
 def copy_of(message: Message) -> Message:
@@ -154,6 +163,7 @@ class Port:
     def send(self, messages: Sequence[Message]) -> None:
         """See `petcd.server.network.Network`."""
         for message in messages:
+            self._wires.look(self.id, message)
             known = message.to in self.peers
             if (not known or not self._wires.transport(self, message)) and self.events is not None:
                 self.process.call_soon(self.events.unreachable, message.to)

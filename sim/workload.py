@@ -28,6 +28,8 @@ ALL_KEYS = (b"k", b"l")
 # A client that hears nothing waits this long at least, and half as long again at most.
 PATIENCE_S = 3.0
 RECONNECT_S = 0.2
+# A watcher that has been connected for this long has everything.
+CATCH_UP_S = 2.0
 LEASE_TTL_S = (2, 3, 5, 10)
 LEASES_KEPT = 8
 
@@ -73,7 +75,12 @@ class Client:
     # -- asking -------------------------------------------------------------------------------
 
     def _later(self, delay_s: float) -> None:
-        self._world.clients_process.call_later(delay_s, self._ask)
+        world = self._world
+        due_s = world.schedule.now_s + delay_s
+        beat_s = world.beat_s
+        if beat_s:
+            due_s = (int(due_s / beat_s) + 1) * beat_s
+        world.clients_process.call_at_global(due_s, self._ask)
 
     def _ask(self) -> None:
         if self._stopped:
@@ -159,7 +166,17 @@ class Watching:
         self._connection: Connection | None = None
         self._call: ServerCall | None = None
         self._stopped = False
+        self._began_s = 0.0
         self._begin()
+
+    @property
+    def watcher_id(self) -> int:
+        """The watcher that hears now, if it has done so for a while; else 0."""
+        connection = self._connection
+        rested = self._world.schedule.now_s - self._began_s > CATCH_UP_S
+        if connection is None or connection.broken or self._watcher is None or not rested:
+            return 0
+        return self._watcher.id
 
     def stop(self) -> None:
         """Hear nothing more."""
@@ -176,6 +193,7 @@ class Watching:
             world.clients_process.call_later(RECONNECT_S, self._begin)
             return
         connection.on_broken = self._ended
+        self._began_s = world.schedule.now_s
         before = self._watcher
         if before is not None:
             self._wish = self._wish._replace(start_revision=next_revision(before))

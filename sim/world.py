@@ -9,19 +9,22 @@ Everything is drawn from the seed, so a failure repeats. It does not print; `sim
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from random import Random
-from typing import NamedTuple
 
 from petcd.cluster import MemberInfo, cluster_id, member_id
 from petcd.peer.messages import decode_message, encode_message
 from petcd.server.config import default_config
 from sim.calls import Connection
 from sim.check import history as h
+from sim.check.invariants import Invariants
+from sim.check.judge import Judgement, judge
 from sim.cluster import Slot, leader_of, running, state_of
 from sim.faults import RESTART_S, Nemesis
 from sim.loop import Process, Schedule
 from sim.network import Wires
+from sim.options import Options
 from sim.workload import ALL_KEYS, Client, Watching
 
 TOKEN = "sim"
@@ -30,35 +33,14 @@ LIVENESS_S = 30.0
 # Fair weather before the rate is measured, and while it is.
 CALM_S = 5.0
 FAIR_S = 5.0
+# Clients ask whenever they like, or all upon a common beat, which makes their requests meet.
+BEATS_S = (0.0, 0.05, 0.1, 0.2)
+# How often members are looked at; one look in so many compares hashes.
+SAMPLE_S = 5.0
+HASH_ONE_IN = 4
+COMPARED = (b"alarm", b"cluster", b"lease", b"members", b"members_removed", b"v2")
 # Below this many committed requests a simulated second in fair weather a run proves nothing.
 COMMITTED_PER_S_MIN = 20
-
-
-class Options(NamedTuple):
-    """All that decides a run."""
-
-    seed: int
-    members: int = 3
-    duration_s: float = 60.0
-    operations_per_s: float = 50.0
-    clients: int = 10
-    watchers: int = 3
-    faults: bool = True
-    snapshot_count: int = 300
-    catchup_entries: int = 100
-    segment_bytes: int = 64 * 1024
-
-    def text(self) -> str:
-        """The options as they are given on the command line."""
-        words = [f"--seed {self.seed}"]
-        for name, value, default in zip(self._fields[1:], self[1:], _DEFAULTS, strict=True):
-            if value != default:
-                flag = name.replace("_", "-")
-                words.append(f"--no-{flag}" if value is False else f"--{flag} {value}")
-        return " ".join(words)
-
-
-_DEFAULTS = tuple(Options._field_defaults.values())
 
 
 class Failed(Exception):
@@ -72,19 +54,24 @@ class World:
         self.options = options
         self.schedule = Schedule()
         self.history = h.History()
+        self.invariants = Invariants()
         self.errors: dict[str, int] = {}
         self.random = Random(f"world {options.seed}")
         self.wires = Wires(Random(f"network {options.seed}"))
+        self.wires.look = self.invariants.sent
         self.wires.encode, self.wires.decode = encode_message, decode_message
         self.clients_process = Process(self.schedule, 0)
+        self.beat_s = self.random.choice(BEATS_S)
         self.slots = self._found()
         self.clients: list[Client] = []
         self.watchings: list[Watching] = []
         self.nemesis: Nemesis | None = None
         self.fair_per_s = 0.0
-        self.after_step: Callable[[Slot], None] = lambda slot: None
+        self.healed_s = 0.0
+        self.judgement: Judgement | None = None
         self._by_number = {slot.number: slot for slot in self.slots}
         self._connections = 0
+        self._samples = 0
         self.schedule.ran = self._ran
         self.schedule.killed = self._killed
 
@@ -118,14 +105,14 @@ class World:
         random = Random(f"member {number} {options.seed}")
         return Slot(
             number, self.schedule, self.wires, random, info, cluster, founders, config,
-            options.segment_bytes,
+            options.segment_bytes, self.invariants,
         )  # fmt: skip
 
     # -- events -------------------------------------------------------------------------------
 
     def _ran(self, process: Process) -> None:
         if process.number:
-            self.after_step(self._by_number[process.number])
+            self._by_number[process.number].look()
 
     def _killed(self, process: Process) -> None:
         slot = self._by_number[process.number]
@@ -165,11 +152,12 @@ class World:
         self._start()
         if options.faults:
             self.nemesis = Nemesis(self, Random(f"faults {options.seed}"))
+        self._sample()
         self.schedule.run(options.duration_s)
         if self.nemesis is not None:
             self.nemesis.heal()
         self._settle()
-        self._compare()
+        self._judge()
 
     def _start(self) -> None:
         """Members, clients, watchers."""
@@ -198,8 +186,8 @@ class World:
                 slot.start()
             elif slot.run.process.held_until_s > schedule.now_s:
                 slot.run.process.resume()
-        healed_s = schedule.now_s
-        self._until(healed_s + LIVENESS_S, "no leader after healing", self._has_leader)
+        self.healed_s = schedule.now_s
+        self._until(self.healed_s + LIVENESS_S, "no leader after healing", self._has_leader)
         # Whoever asked before has either been answered or given up by now.
         schedule.run(schedule.now_s + CALM_S)
         answered = self.answered
@@ -212,8 +200,6 @@ class World:
             client.stop()
         self._until(schedule.now_s + LIVENESS_S, "members do not agree in time", self._agree)
         schedule.run(schedule.now_s + CALM_S)
-        for watching in self.watchings:
-            watching.stop()
 
     def _until(self, limit_s: float, complaint: str, done: Callable[[], bool]) -> None:
         schedule = self.schedule
@@ -232,29 +218,92 @@ class World:
     def _agree(self) -> bool:
         """Whether all members have applied the same and no lease is left to expire."""
         members = [slot.engine.member for slot in self.slots if slot.engine is not None]
-        states = {(m.applied_index, m.committed_index, m.store.revision) for m in members}
-        return len(states) == 1 and len(members) == len(self.slots)
+        states = {
+            (m.applied_index, m.committed_index, m.store.revision, len(m.lessor.leases()))
+            for m in members
+        }
+        return (
+            len(members) == len(self.slots)
+            and len(states) == 1
+            and all(state[3] == 0 for state in states)
+        )
 
-    def _compare(self) -> None:
-        """Equal history, equal data: hashes of all members at the last revision."""
-        for slot in self.slots:
+    # -- the verdict --------------------------------------------------------------------------
+
+    def _sample(self) -> None:
+        """Look at what members say of themselves, every now and then."""
+        history, now_s = self.history, self.schedule.now_s
+        for slot in running(self.slots):
             assert slot.engine is not None
-            store = slot.engine.member.store
-            found, _ = store.hash_kv(store.revision)
-            self.history.hashes.append(
-                h.HashSample(
-                    slot.number, self.schedule.now_s, store.revision, found.compact_revision,
-                    found.hash,
+            member = slot.engine.member
+            store = member.store
+            history.members.append(
+                h.MemberSample(
+                    slot.number, slot.runs, now_s, member.term, member.applied_index,
+                    store.revision, store.compact_revision,
                 )
             )  # fmt: skip
-        hashes = {(s.revision, s.compact_revision, s.hash) for s in self.history.hashes}
-        if len(hashes) != 1:
-            raise Failed(f"hashes differ: {sorted(hashes)}")
+        self._samples += 1
+        if self._samples % HASH_ONE_IN == 0:
+            self._sample_hashes()
+        self.clients_process.call_later(SAMPLE_S, self._sample)
+
+    def _sample_hashes(self) -> None:
+        """HashKV of all members at the newest revision that all of them have."""
+        stores = [
+            (slot.number, slot.engine.member.store)
+            for slot in self.slots
+            if slot.engine is not None
+        ]
+        revision = min(store.revision for _, store in stores) if stores else 0
+        for number, store in stores:
+            if revision <= 1 or store.compacting or revision < store.compact_revision:
+                continue
+            found, _ = store.hash_kv(revision)
+            self.history.hashes.append(
+                h.HashSample(
+                    number, self.schedule.now_s, revision, found.compact_revision, found.hash
+                )
+            )
+
+    def _judge(self) -> None:
+        """Equal data on all members, and a history without a broken promise."""
+        self._sample_hashes()
+        stores = [slot.engine.member.store for slot in self.slots if slot.engine is not None]
+        drift = 0.0 if self.nemesis is None else self.nemesis.drift
+        self.judgement = judge(
+            self.history,
+            drift=drift,
+            calm_since_s=self.healed_s,
+            alive={watching.watcher_id for watching in self.watchings},
+            final_revision=stores[0].revision,
+        )
+        if self.judgement.violations:
+            raise Failed("; ".join(str(each) for each in self.judgement.violations[:3]))
+        self._compare_buckets()
+
+    def _compare_buckets(self) -> None:
+        """What else is replicated is the same as well, row by row."""
+        for bucket in COMPARED:
+            rows = []
+            for slot in self.slots:
+                assert slot.engine is not None
+                rows.append(list(slot.engine.opened.backend.scan(bucket, b"", None)))
+            if any(other != rows[0] for other in rows):
+                raise Failed(f"bucket {bucket.decode()} differs: {rows}")
 
     @property
     def answered(self) -> int:
         """Requests that were answered."""
         return sum(client.answered for client in self.clients)
+
+    def digest(self) -> int:
+        """A number that two runs of the same options have in common."""
+        parts: list[object] = [self.schedule.digest, self.schedule.steps, self.wires.sent]
+        for slot in self.slots:
+            parts.append((slot.disk.bytes_written, slot.disk.syncs, slot.runs))
+        parts += [zlib.crc32(line.encode()) for line in self.history.lines()]
+        return hash(tuple(parts)) & (1 << 64) - 1
 
     def states(self) -> list[str]:
         """What the members look like, for a failure."""
