@@ -72,8 +72,7 @@ class Prober:
         self._note(answer.duration_s, their_unix_s)
 
     def _note(self, round_trip_s: float, their_unix_s: float) -> None:
-        first = not self.round_trip_s
-        weight = 1.0 if first else SMOOTHING
+        weight = SMOOTHING if self.round_trip_s else 1.0
         self.round_trip_s += weight * (round_trip_s - self.round_trip_s)
         self._counters.round_trips.observe(round_trip_s)
         self.skew_s = their_unix_s - (self._wall() - round_trip_s / 2)

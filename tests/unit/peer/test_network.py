@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import uvloop
 from peer_endpoints import Endpoint
 
 from petcd.peer.stream_writer import STREAM_BYTES_MAX
@@ -36,7 +37,7 @@ def run(
             await a.stop()
             await b.stop()
 
-    asyncio.run(main())
+    uvloop.run(main())
 
 
 async def connect(a: Endpoint, b: Endpoint) -> None:
@@ -164,7 +165,7 @@ def test_a_member_of_another_cluster_is_refused(tmp_path: Path) -> None:
             await a.stop()
             await b.stop()
 
-    asyncio.run(main())
+    uvloop.run(main())
 
 
 def test_a_member_of_an_old_version_is_refused(tmp_path: Path) -> None:
