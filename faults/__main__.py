@@ -1,14 +1,13 @@
 """The command line of the fault runs: see `./dev faults --help`."""
 
 import argparse
-import random
 import sys
 
 import uvloop
 
 from bench.servers import ServerFailed
-from faults.cycles import Outcome, run
-from faults.kinds import BY_NAME, FAULTS, Fault
+from faults.cycles import Outcome, drawn, harmed
+from faults.kinds import BY_NAME, FAULTS
 
 CYCLES_PER_CLUSTER = 20
 
@@ -30,16 +29,6 @@ def options(arguments: list[str]) -> argparse.Namespace:
     return chosen
 
 
-def drawn(count: int, seed: int, only: list[str] | None) -> list[Fault]:
-    """Every fault once, in an order of the seed's, then again."""
-    chance = random.Random(seed)
-    faults = [BY_NAME[name] for name in only] if only else list(FAULTS)
-    found: list[Fault] = []
-    while len(found) < count:
-        found += chance.sample(faults, len(faults))
-    return found[:count]
-
-
 def report(outcome: Outcome) -> list[str]:
     verdict = outcome.verdict
     slowest = max((cycle.recovery_s for cycle in outcome.cycles), default=0.0)
@@ -54,11 +43,12 @@ def report(outcome: Outcome) -> list[str]:
 
 async def campaign(chosen: argparse.Namespace) -> int:
     kinds = chosen.members.split(",")
-    faults = drawn(chosen.cycles, chosen.seed, chosen.only)
+    among = [BY_NAME[name] for name in chosen.only] if chosen.only else FAULTS
+    faults = drawn(chosen.cycles, chosen.seed, among)
     bad = 0
     for first in range(0, len(faults), CYCLES_PER_CLUSTER):
         some = faults[first : first + CYCLES_PER_CLUSTER]
-        outcome = await run(kinds, some, chosen.seed + first, print)
+        outcome = await harmed(kinds, some, chosen.seed + first, print)
         print(*report(outcome), sep="\n", flush=True)
         bad += len(outcome.void) + len(outcome.verdict.violations)
     return 1 if bad else 0

@@ -7,13 +7,15 @@ and after a fault `FLOOR_PER_SECOND`, and some during it while a majority is con
 """
 
 import asyncio
+import contextlib
+import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple
 
 from bench.clusters import UNREACHABLE, fresh_members
-from bench.servers import ServerFailed, free_ports
-from faults.kinds import Fault
+from bench.servers import Server, ServerFailed, free_ports
+from faults.kinds import FAULTS, Fault
 from faults.recording import Recorder
 from faults.stand import Stand
 from faults.verdict import Verdict, judge
@@ -21,10 +23,10 @@ from faults.workload import PER_SECOND, Workload
 
 FLOOR_PER_SECOND = 50
 FLOOR_DURING = 5  # operations in a fault of a minority; elections may take most of the time
-ALONE_S = 0.6  # of traffic before and after a fault
+ALONE_S = 0.5  # of traffic before and after a fault
 HEAL_TIMEOUT_S = 30.0
 HASH_TIMEOUT_S = 20.0
-SNAPSHOT_COUNT = 200  # entries: the log is cut back all the time
+FLAGS = ("--snapshot-count", "200")  # entries: the log is cut back all the time
 
 Say = Callable[[str], None]
 
@@ -127,19 +129,34 @@ class Run:
         return Outcome(self.cycles, verdict, self.void)
 
 
-async def run(
-    kinds: Sequence[str], faults: Sequence[Fault], seed: int, say: Say, *flags: str
-) -> Outcome:
-    """A fresh cluster of members of these kinds, all the faults, and the verdict."""
-    members = fresh_members(kinds, "--snapshot-count", str(SNAPSHOT_COUNT), *flags)
+@contextlib.asynccontextmanager
+async def loaded(
+    members: list[Server], seed: int, per_second: int = PER_SECOND
+) -> AsyncIterator[Run]:
+    """A run on a cluster of these members, which begins here, with its load on."""
     stand = Stand(members, free_ports(len(members)), seed)
     try:
         await stand.start()
-        running = Run(stand, seed)
-        running.load.begin()
-        await running.traffic(ALONE_S)
-        for number, fault in enumerate(faults, 1):
-            say(f"{number}/{len(faults)} {await running.cycle(fault)}")
-        return await running.finish()
+        run = Run(stand, seed, per_second)
+        run.load.begin()
+        await run.traffic(ALONE_S)
+        yield run
     finally:
         await stand.close()
+
+
+async def harmed(kinds: Sequence[str], faults: Sequence[Fault], seed: int, say: Say) -> Outcome:
+    """All the faults on one cluster, and the verdict."""
+    async with loaded(fresh_members(kinds, *FLAGS), seed) as run:
+        for number, fault in enumerate(faults, 1):
+            say(f"{number}/{len(faults)} {await run.cycle(fault)}")
+        return await run.finish()
+
+
+def drawn(count: int, seed: int, faults: Sequence[Fault] = FAULTS) -> list[Fault]:
+    """Every fault once, in an order of the seed's, then again."""
+    chance = random.Random(seed)
+    found: list[Fault] = []
+    while len(found) < count:
+        found += chance.sample(faults, len(faults))
+    return found[:count]
