@@ -262,11 +262,11 @@ class Runtime:
                 more = self._propose_queued()
             self._reads.pump(self._now_s)
             self._perform()
+            for hook in self.after_turn:
+                hook()
         except Exception as error:  # a broken invariant or a failed write: stop before worse
             self._die(error)
             return
-        for hook in self.after_turn:
-            hook()
         if more and not self._syncing:
             self.schedule_turn()
 

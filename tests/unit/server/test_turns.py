@@ -59,3 +59,17 @@ def test_after_a_crowd_a_lone_proposal_is_quick_again(lone):
     round_of(lone, 50)
     round_of(lone, 1)
     assert [len(outcome) for outcome in arrive(lone, 1)] == [1]
+
+
+def test_what_fails_behind_a_turn_ends_the_member_as_well(lone):
+    runtime = lone["a"].engine.runtime
+    died = []
+    runtime._die = died.append
+    failure = OSError("the log cannot be cut")
+
+    def fail():
+        raise failure
+
+    runtime.after_turn.append(fail)
+    runtime.turn()
+    assert died == [failure]
