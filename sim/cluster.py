@@ -80,6 +80,7 @@ class Run:
         self._config = config
         self._wires = wires
         slot.disk.stall = self.process.stall
+        slot.disk.is_taken = lambda: self.log_worker.is_busy and not self.process.in_worker
         slot.disk.kill = self.kill_in_the_middle
         self.process.call_soon(self._boot)
 
@@ -102,9 +103,10 @@ class Run:
         )
         self.port = Port(self._wires, opened.member.id, process)
         engine = self.engine = Engine(
-            opened, self.port, surroundings, self._config, self.log, self._die
+            opened, self.port, surroundings, self._config, self.log, self._die, self.port
         )
         self.port.events = engine.mailbox
+        self.port.answer = engine.peer_requests.handle
         for service in (KvService, LeaseService, ClusterService, MaintenanceService):
             service(engine.runtime).register(self.router)
         WatchService(engine.hub).register(self.router)

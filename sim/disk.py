@@ -130,6 +130,8 @@ class Disk:
         self.store = MemoryStore()
         self.sync_s: Callable[[], float] = lambda: 0.0
         self.stall: Callable[[float], None] = lambda duration_s: None
+        # Whether a worker is at the log, so that nobody else may write it.
+        self.is_taken: Callable[[], bool] = lambda: False
         self.full = False
         self.sync_fails = False
         self.crash_in = 0
@@ -250,6 +252,7 @@ class Disk:
 
     def write(self, path: str, inode: Inode, offset: int, data: bytes) -> None:
         """See `File.write`."""
+        assert not (path.endswith(".wal") and self.is_taken()), "two callers of the log at once"
         if self.full and offset + len(data) > len(inode.content):
             part = data[: max(0, len(inode.content) - offset)]
             inode.write(offset, part)

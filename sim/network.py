@@ -113,6 +113,15 @@ class Wires:
             receiver.process.call_at_global(due_s, receiver.deliver, self._copy(message))
         return True
 
+    def carry(
+        self, sender: Port, receiver: Port, callback: Callable[..., object], *args: Any
+    ) -> None:
+        """Take a request or an answer across, if the link lets it through."""
+        weather, chance = self.weather, self.random.random
+        if (sender.id, receiver.id) not in self.cut and chance() >= weather.lost:
+            due_s = sender.process.now_s() + weather.delay_s + weather.jitter_s * chance()
+            receiver.process.call_at_global(on_grid(due_s), callback, *args)
+
     def _copy(self, message: Message) -> Message:
         if self.encode is not None and self.decode is not None and self.sent % ENCODED_ONE_IN == 0:
             return self.decode(self.encode(message))
@@ -151,6 +160,7 @@ class Port:
         self.process = process
         self.opened_s = process.schedule.now_s
         self.events: PeerEvents | None = None
+        self.answer: Callable[[str, bytes, Callable[[int, bytes], None]], None] | None = None
         self.peers: dict[int, tuple[str, ...]] = {}
         self._wires = wires
         wires.ports[member_id] = self
@@ -213,6 +223,38 @@ class Port:
         since_s = self._wires.connected_since_s(self.id, member_id)
         return None if since_s is None else self.process.local_s(since_s)
 
-    async def stop(self) -> None:
-        """See `petcd.server.network.Network`."""
-        self.close()
+    # -- short requests -----------------------------------------------------------------------
+
+    def ask(
+        self,
+        member_id: int,
+        target: str,
+        body: bytes,
+        timeout_s: float,
+        done: Callable[[int, bytes], None],
+    ) -> None:
+        """See `petcd.server.network.PeerCalls`."""
+        is_over = False
+
+        def end(status: int, answer: bytes) -> None:
+            nonlocal is_over
+            if not is_over:
+                is_over = True
+                limit.cancel()
+                done(status, answer)
+
+        def respond(status: int, answer: bytes) -> None:
+            if receiver is not None and not receiver.process.ended:
+                self._wires.carry(receiver, self, end, status, answer)
+
+        limit = self.process.call_later(timeout_s, end, 0, b"")
+        receiver = self._wires.ports.get(member_id)
+        if receiver is None:
+            self.process.call_soon(end, 0, b"")
+        else:
+            self._wires.carry(self, receiver, receiver.serve, target, body, respond)
+
+    def serve(self, target: str, body: bytes, respond: Callable[[int, bytes], None]) -> None:
+        """Another member asks something."""
+        if self.answer is not None:
+            self.answer(target, body, respond)

@@ -164,7 +164,7 @@ class World:
         options = self.options
         for slot in self.slots:
             slot.start()
-        pause_s = options.clients / options.operations_per_s
+        pause_s = max(0.0, options.clients / options.operations_per_s - self.beat_s / 2)
         self.clients = [
             Client(self, number, pause_s, Random(f"client {number} {options.seed}"))
             for number in range(1, options.clients + 1)
