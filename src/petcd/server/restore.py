@@ -12,8 +12,8 @@ import os
 
 from petcd.cluster.v2_store import MemberRecords
 from petcd.raft.types import ConfState
-from petcd.server.bootstrap import founding_members, identity_of
 from petcd.server.config import ServerConfig
+from petcd.server.founding import check_advertised, founding_members, identity_of
 from petcd.server.member_dir import Position, write_member_dir
 from petcd.storage.bbolt_reader import BoltFile
 from petcd.storage.snapshot_file import check_digest, read_buckets
@@ -30,6 +30,8 @@ def restore(snapshot: str, config: ServerConfig, skip_digest: bool) -> None:
     Raises ConfigError, RestoreRefused, BoltDamaged, OSError and what `write_member_dir` raises.
     """
     members = sorted(founding_members(config), key=lambda member: member.id)
+    local = next(member for member in members if member.name == config.name)
+    check_advertised(config, local.peer_urls)
     if os.path.exists(config.data_dir) and not _is_empty(config.data_dir):
         raise RestoreRefused(f'data-dir "{config.data_dir}" not empty or could not be read')
     if config.wal_dir and os.path.exists(config.wal_dir):

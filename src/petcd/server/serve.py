@@ -15,7 +15,7 @@ import random
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
@@ -27,20 +27,23 @@ from petcd.api.v3.kv import KvService
 from petcd.api.v3.lease import LeaseService
 from petcd.api.v3.maintenance import MaintenanceService
 from petcd.api.v3.watch import WatchService
-from petcd.cluster import format_id
-from petcd.server.bootstrap import describe, open_member
+from petcd.cluster import MemberInfo, format_id
+from petcd.server.bootstrap import describe, has_run, restart, start_anew
 from petcd.server.config import ConfigError, ServerConfig
 from petcd.server.engine import GRPC_OVERHEAD_BYTES, Engine
+from petcd.server.joining import FirstStart, first_start
 from petcd.server.log import Logger
 from petcd.server.metrics import Metrics
-from petcd.server.network import NoNetwork
+from petcd.server.peer_port import PeerPort, peer_dial_timeout_s
 from petcd.server.runtime import die
 from petcd.server.samples import counters, gauges
 from petcd.server.surroundings import Surroundings
 from petcd.storage.datadir import DataDir
+from petcd.transport.http_client import HttpClient
 from petcd.transport.listener import Listener
 from petcd.transport.options import TransportLimits
 from petcd.transport.router import Router
+from petcd.wire.internal import Metadata
 
 # What a request leaves behind is freed by reference counts; the collector is for the rare cycle.
 # Its default of 700 young objects would run it every few requests of a batch.
@@ -61,7 +64,9 @@ class Server:
         self._log = log
         self._log_worker = ThreadPoolExecutor(1, "wal-sync")
         self._backend_worker = ThreadPoolExecutor(2, "backend")
+        self._peer_worker = ThreadPoolExecutor(2, "peer-files")
         self._data_dir: DataDir | None = None
+        self._peer_port: PeerPort | None = None
         self._engine: Engine | None = None
         self._sockets: list[socket.socket] = []
         self._listener: Listener | None = None
@@ -72,14 +77,22 @@ class Server:
         loop = asyncio.get_running_loop()
         config, log = self.config, self._log
         sockets = self._bind(config.listen_client_urls)
-        side_sockets = self._bind((*config.listen_peer_urls, *config.listen_metrics_urls))
-        self._data_dir = DataDir(config.data_dir, config.wal_dir)
-        opened = open_member(config, self._data_dir, log, progress)
+        peer_sockets = self._bind(config.listen_peer_urls)
+        metrics_sockets = self._bind(config.listen_metrics_urls)
+        data_dir = self._data_dir = DataDir(config.data_dir, config.wal_dir)
+        hosts: Sequence[MemberInfo] = ()
+        if has_run(data_dir):
+            opened = restart(config, data_dir, log, progress)
+        else:
+            first = await self._first_start()
+            hosts = first.hosts
+            opened = start_anew(config, data_dir, first, progress)
         # What was loaded stays: the collector need not look at it again.
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         sys.setswitchinterval(SWITCH_INTERVAL_S)
+        self.removed: asyncio.Future[None] = loop.create_future()
         log.info("starting an etcd server", **describe(opened, config))
         surroundings = Surroundings(
             loop,
@@ -89,10 +102,19 @@ class Server:
             time.time_ns,
             random.randrange,
         )
-        engine = self._engine = Engine(opened, NoNetwork(), surroundings, config, log, self._die)
+        membership = opened.member.membership
+        identity = Metadata(NodeID=membership.local_id, ClusterID=membership.cluster_id)
+        port = self._peer_port = PeerPort(
+            config, identity, log, self._peer_worker, data_dir.snap_path
+        )
+        engine = self._engine = Engine(
+            opened, port.network, surroundings, config, log, self._die, port
+        )
         self._metrics = self._metrics_of(engine)
+        port.connect(engine, self._removed)
+        await port.start(peer_sockets)
         published = loop.create_future()
-        engine.start(lambda: published.set_result(None))
+        engine.start(lambda: published.set_result(None), hosts)
         await published
         log.info(
             "published local member to cluster through raft",
@@ -100,8 +122,26 @@ class Server:
             cluster_id=format_id(opened.member.membership.cluster_id),
         )
         await self._listen(sockets, engine)
-        await self._listen_beside(side_sockets)
+        await self._listen_beside(metrics_sockets)
         log.info("ready to serve client requests")
+
+    async def _first_start(self) -> FirstStart:
+        """Ask the others who this member is."""
+        client = HttpClient(peer_dial_timeout_s(self.config))
+        try:
+            return await first_start(self.config, client, self._log)
+        finally:
+            await client.close()
+
+    def _removed(self) -> None:
+        """This member is none of the cluster's any more; its data stays where it is."""
+        if not self.removed.done():
+            self._log.error(
+                "the member has been permanently removed from the cluster",
+                data_dir=self.config.data_dir,
+                advice="the data-dir used by this member must be removed before reuse",
+            )
+            self.removed.set_result(None)
 
     def _bind(self, urls: tuple[str, ...]) -> list[socket.socket]:
         bound = []
@@ -134,13 +174,7 @@ class Server:
             config.host_whitelist,
             self._v2_endpoints(engine) if config.enable_v2 else None,
         )
-        limits = TransportLimits(
-            max_concurrent_streams=config.max_concurrent_streams,
-            max_message_bytes=config.max_request_bytes + GRPC_OVERHEAD_BYTES,
-            keepalive_min_time_s=config.keepalive_min_time_s,
-            keepalive_interval_s=config.keepalive_interval_s,
-            keepalive_timeout_s=config.keepalive_timeout_s,
-        )
+        limits = transport_limits(config)
         self._listener = Listener(router, self._endpoints.handle, limits)
         self._listener.after_receive = runtime.received
         runtime.after_turn.append(self._listener.flush)
@@ -153,7 +187,7 @@ class Server:
         return V2Endpoints(engine.runtime, audience.v2, audience.listings, time.time_ns)
 
     async def _listen_beside(self, sockets: list[socket.socket]) -> None:
-        """The peer port tells who we are; the metrics port serves health and metrics only."""
+        """The metrics port serves health and metrics only."""
         listener = self._side_listener = Listener(Router(), self._endpoints.handle_beside)
         for bound in sockets:
             await listener.start_on(bound)
@@ -170,6 +204,8 @@ class Server:
             await self._listener.stop(STOP_GRACE_S)
         if self._side_listener is not None:
             await self._side_listener.close()
+        if self._peer_port is not None:
+            await self._peer_port.stop()
         for bound in self._sockets:
             bound.close()
         if engine is not None:
@@ -178,6 +214,7 @@ class Server:
                 await asyncio.sleep(0.001)
         self._log_worker.shutdown(wait=True)
         self._backend_worker.shutdown(wait=True)
+        self._peer_worker.shutdown(wait=True)
         if engine is not None:
             engine.finish()
             engine.opened.backend.close()
@@ -185,6 +222,17 @@ class Server:
             self._log.info("closed etcd server")
         if self._data_dir is not None:
             self._data_dir.close()
+
+
+def transport_limits(config: ServerConfig) -> TransportLimits:
+    """The bounds of the client port."""
+    return TransportLimits(
+        max_concurrent_streams=config.max_concurrent_streams,
+        max_message_bytes=config.max_request_bytes + GRPC_OVERHEAD_BYTES,
+        keepalive_min_time_s=config.keepalive_min_time_s,
+        keepalive_interval_s=config.keepalive_interval_s,
+        keepalive_timeout_s=config.keepalive_timeout_s,
+    )
 
 
 def bind(url: str, reuse_port: bool) -> socket.socket:

@@ -289,7 +289,7 @@ def test_a_second_process_and_a_foreign_directory_are_refused(start, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"initial_cluster_state": "existing"}, "joining a cluster is not served yet"),
+        ({"initial_cluster_state": "existing"}, "cannot fetch cluster info from peer urls"),
         ({"initial_cluster": "other=http://localhost:2380"}, "couldn't find local name"),
         ({"initial_cluster": "default=http://a:1"}, "but missing from"),
         ({"initial_cluster": "default"}, "expected name=URL"),
