@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from petcd.cluster.membership import MemberInfo
-from petcd.peer.door import Door, members_handler, peer_limits, version_handler
+from petcd.peer.door import Door, members_handler, peer_limits
 from petcd.peer.identity import Identity
 from petcd.peer.network import PeerNetwork
 from petcd.raft.types import Message
+from petcd.server.peer_port import version_handler
 from petcd.transport.listener import Listener
 from petcd.transport.router import Router
 
@@ -101,7 +102,7 @@ class Endpoint:
         self.door.routes["/members"] = members_handler(
             self.cluster_id, lambda: [MemberInfo(self.id, (self.url,), "one")]
         )
-        self.door.routes["/version"] = version_handler("3.5.33", lambda: "3.5.0")
+        self.door.routes["/version"] = version_handler(lambda: "3.5.0")
         self.listener.open_sink = self.door.open_sink
         self.network.flush_writes = self.listener.flush
         return self

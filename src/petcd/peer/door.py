@@ -17,7 +17,6 @@ ends with `/` serves everything below it. Source: etcd's rafthttp/http.go and et
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -226,18 +225,5 @@ def members_handler(cluster_id: int, members: Callable[[], Iterable[MemberInfo]]
         listed = sorted(members(), key=lambda member: member.peer_urls)
         body = b"[" + b",".join([member.to_json() for member in listed]) + b"]\n"
         respond.send(200, headers, body)
-
-    return handle
-
-
-def version_handler(server: str, cluster: Callable[[], str | None]) -> HttpHandler:
-    """Serves `/version`: of this member and of the cluster, `not_decided` before there is one."""
-
-    def handle(request: HttpRequest, respond: HttpResponder) -> None:
-        if request.method != "GET":
-            send_method_not_allowed(respond, "GET")
-            return
-        versions = {"etcdserver": server, "etcdcluster": cluster() or "not_decided"}
-        respond.send(200, [_JSON], json.dumps(versions, separators=(",", ":")).encode())
 
     return handle

@@ -1,4 +1,4 @@
-"""All peers of a member: the production form of `server.network`'s Network and PeerCalls.
+"""All peers of a member: the production form of `server.network.Network`.
 
 ```
   runtime -- send, add, ... --> PeerNetwork --> Peer, one each --> sockets
@@ -44,10 +44,8 @@ from petcd.peer.pipeline import Pipeline
 from petcd.peer.prober import WallClock
 from petcd.peer.url_picker import UrlPicker
 from petcd.raft.types import Message
-from petcd.transport.http1_answer import ExchangeFailed
 from petcd.transport.http_client import HttpClient, Unreachable, address_of
 
-_PROTOBUF = (b"content-type", b"application/protobuf")
 TICK_S = 0.5
 """How often silent streams are looked at."""
 REMOTES_MAX = 64
@@ -87,7 +85,6 @@ class PeerNetwork:
         )
         self._peers: dict[int, Peer] = {}
         self._remotes: dict[int, Pipeline] = {}
-        self._questions: set[asyncio.Task[None]] = set()
         self._stopped = False
         self._timer: Timer = self._loop.call_later(TICK_S, self._tick)
 
@@ -125,41 +122,6 @@ class PeerNetwork:
             self._loop.call_soon(self.context.events.snapshot_sent, message.to, False)
         else:
             peer.send_snapshot(message, snapshot, size_bytes)
-
-    def ask(
-        self,
-        member_id: int,
-        target: str,
-        body: bytes,
-        timeout_s: float,
-        done: Callable[[int, bytes], None],
-    ) -> None:
-        """POST to a peer's port; done(status, body of the answer), 0 when there is no answer."""
-        peer = self._peers.get(member_id)
-        if peer is None:
-            self._loop.call_soon(done, 0, b"")
-            return
-        task = self._loop.create_task(self._ask(peer, target, body, timeout_s, done))
-        self._questions.add(task)
-        task.add_done_callback(self._questions.discard)
-
-    async def _ask(
-        self,
-        peer: Peer,
-        target: str,
-        body: bytes,
-        timeout_s: float,
-        done: Callable[[int, bytes], None],
-    ) -> None:
-        url = peer.picker.pick()
-        try:
-            answer = await self.client.fetch(url, "POST", target, [_PROTOBUF], body, timeout_s)
-        except (ExchangeFailed, OSError) as error:
-            peer.picker.unreachable(url)
-            self.context.log.debug("no answer of a peer", url=url, target=target, error=str(error))
-            done(0, b"")
-        else:
-            done(answer.status, answer.body)
 
     # -- members -----------------------------------------------------------------------------------
 
@@ -221,8 +183,6 @@ class PeerNetwork:
             peer.stop()
         for remote in self._remotes.values():
             remote.stop()
-        for question in self._questions:
-            question.cancel()
         self._peers.clear()
         self._remotes.clear()
         await self.client.close()

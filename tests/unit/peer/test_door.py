@@ -13,7 +13,7 @@ from peer_fakes import LOCAL_ID, REMOTE_ID, Bench, FakeResponder
 
 from petcd.cluster.membership import MemberInfo
 from petcd.peer import snapshot_sink
-from petcd.peer.door import SNAPSHOTS_MAX, Door, members_handler, version_handler
+from petcd.peer.door import SNAPSHOTS_MAX, Door, members_handler
 from petcd.peer.messages import encode_message
 from petcd.peer.snapshot_sink import SnapshotSink
 from petcd.peer.streams import MESSAGE_BYTES_MAX, frame
@@ -135,12 +135,6 @@ def test_members_are_listed_by_their_peer_urls(rig: Rig) -> None:
         {"id": 1, "peerURLs": ["http://z:2380"], "name": "z", "clientURLs": ["http://z:2379"]},
     ]
     assert respond.headers[b"x-etcd-cluster-id"] == f"{CLUSTER_ID:x}".encode()
-
-
-def test_the_version_is_told_before_there_is_a_cluster_version(rig: Rig) -> None:
-    rig.door.routes["/version"] = version_handler("3.5.33", lambda: None)
-    respond = rig.ask("GET", "/version")
-    assert respond.body == b'{"etcdserver":"3.5.33","etcdcluster":"not_decided"}'
 
 
 def test_routes_with_a_slash_serve_what_is_below(rig: Rig) -> None:
