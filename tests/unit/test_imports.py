@@ -42,6 +42,7 @@ BESIDES: dict[str, tuple[str, ...]] = {
     "petcd.cli.ctl.snapshot": ("server.config", "server.restore", "storage"),
     "petcd.cli.ctl.load": ("transport.h2_client",),  # `check perf` keeps a thousand calls going
     "petcd.cli.ctl2.backup": ("server.backup", "storage.errors"),
+    "petcd.cli.utl.defrag": ("storage",),
     "petcd.cli.etcd": ("server", "storage.errors"),
     "petcd.cli.etcd_gateway": ("proxy", "server.log"),
     "petcd.cli.render": ("server.flag", "server.flag_table"),

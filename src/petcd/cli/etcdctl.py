@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from typing import BinaryIO
 
@@ -29,8 +29,16 @@ ONLY_IN_SET_2 = frozenset(
 )
 
 
+Run = Callable[[Sequence[str], Mapping[str, str], Console], int]
+
+
 def main() -> int:
     """The program.  Returns the exit code."""
+    return program(run)
+
+
+def program(run: Run) -> int:
+    """A program around `run`: streams, signals, output that nobody takes; the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     console = Console(*_streams())
     try:
@@ -65,13 +73,7 @@ def run(words: Sequence[str], env: Mapping[str, str], console: Console) -> int:
         return run_set_2(words, env, console)
     from petcd.cli.ctl.v3 import ROOT
 
-    try:
-        return _run(ROOT, words, env, console)
-    except CommandError as error:
-        console.error_line(f"Error: {error}")
-        return error.code
-    except Ended as end:
-        return end.code
+    return run_command(ROOT, words, env, console)
 
 
 def _means_set_2(words: Sequence[str]) -> bool:
@@ -80,6 +82,17 @@ def _means_set_2(words: Sequence[str]) -> bool:
     from petcd.cli.ctl2.program import command_name
 
     return command_name(words) in ONLY_IN_SET_2
+
+
+def run_command(root: Group, words: Sequence[str], env: Mapping[str, str], console: Console) -> int:
+    """A command line for the commands below `root`; the exit code."""
+    try:
+        return _run(root, words, env, console)
+    except CommandError as error:
+        console.error_line(f"Error: {error}")
+        return error.code
+    except Ended as end:
+        return end.code
 
 
 def _run(root: Group, words: Sequence[str], env: Mapping[str, str], console: Console) -> int:

@@ -2,6 +2,7 @@
 
 petcd server ...    what `etcd ...` does
 petcd ctl ...       what `etcdctl ...` does
+petcd utl ...       what `etcdutl ...` does
 petcd render DIR    files for systemd
 """
 
@@ -14,6 +15,7 @@ from petcd.version import ETCD_VERSION, PETCD_VERSION
 COMMANDS = {
     "server": ("petcd.cli.etcd", "start a member, a proxy or a gateway: etcd's flags and commands"),
     "ctl": ("petcd.cli.etcdctl", "talk to a cluster: etcdctl's commands"),
+    "utl": ("petcd.cli.etcdutl", "look after files of stopped members: etcdutl's commands"),
     "render": ("petcd.cli.render", "write the files that make a member a service of systemd"),
 }
 

@@ -63,7 +63,7 @@ def _save(session: Session, path: str) -> None:
     until = None
     if "command-timeout" in session.flags.given:
         until = time.monotonic() + session.timeout_s
-    log = session.log()
+    log, channel = session.log(), session.channel
 
     def tell(message: str, **fields: str | int) -> None:
         log("info", CALLER, message, fields)
@@ -71,17 +71,18 @@ def _save(session: Session, path: str) -> None:
     try:
         with open(part, "wb", opener=_private) as file:
             tell("created temporary db file", path=part)
-            session.channel.connection(until)
-            stream = session.channel.stream(methods.SNAPSHOT)
+            channel.connection(until)
+            stream = channel.stream(methods.SNAPSHOT)
             stream.send(SnapshotRequest().encode(), last=True)
             tell("fetching snapshot", endpoint=session.endpoint_texts[0])
-            size = _fetch(stream, file, until, session.console)
+            size = fetch(stream, file, until, session.console)
             file.flush()
             os.fsync(file.fileno())
         tell("fetched snapshot", size=format_size(size))
         os.replace(part, path)
         sync_directory(os.path.dirname(path))
     finally:
+        channel.close()
         with suppress(FileNotFoundError):
             os.unlink(part)
     tell("saved", path=path)
@@ -91,7 +92,7 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _fetch(stream: ClientStream, file: BinaryIO, until: float | None, console: Console) -> int:
+def fetch(stream: ClientStream, file: BinaryIO, until: float | None, console: Console) -> int:
     """Write what comes, check that it is whole; its size in bytes."""
     started, columns = time.monotonic(), terminal_columns(1)
     progress: Progress | None = None
@@ -201,8 +202,8 @@ Checks the file.  Columns of the simple format: hash, revision, rows of all buck
     (("% snapshot status backup.db -w table", "with a heading"),),
 )
 RESTORE_FLAGS = (
-    Flag("data-dir", STRING, "", "directory to make; <name>.etcd when not given"),
-    Flag("wal-dir", STRING, "", "directory of the log, if it is not to be in the data directory"),
+    Flag("data-dir", STRING, "", "directory to make; or <name>.etcd"),
+    Flag("wal-dir", STRING, "", "directory of the log; or in the data directory"),
     Flag("name", STRING, DEFAULT_NAME, "name of this member"),
     Flag(
         "initial-cluster",
@@ -212,7 +213,7 @@ RESTORE_FLAGS = (
     ),
     Flag("initial-cluster-token", STRING, "etcd-cluster", "tells clusters of equal URLs apart"),
     Flag("initial-advertise-peer-urls", STRING, DEFAULT_URL, "this member's peer URLs"),
-    Flag("skip-hash-check", BOOL, False, "for a file that was copied from a data directory"),
+    Flag("skip-hash-check", BOOL, False, "for a file out of a data directory"),
 )
 RESTORE = Command(
     "restore <filename>",
@@ -223,9 +224,8 @@ its peer URLs and otherwise the same flags; then start them.""",
     (
         ("% snapshot restore backup.db --data-dir new.etcd", "a cluster of one member"),
         (
-            "% snapshot restore backup.db --name m1 --initial-cluster m1=http://a:2380,m2=http://b:2380"
-            " --initial-advertise-peer-urls http://a:2380",
-            "the first of two",
+            "% snapshot restore backup.db --initial-cluster-token second",
+            "with ids that the old cluster never had",
         ),
     ),
     RESTORE_FLAGS,

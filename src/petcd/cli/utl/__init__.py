@@ -1,0 +1,1 @@
+"""Commands of etcdutl, which works on files that no member uses."""
