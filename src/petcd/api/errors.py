@@ -55,6 +55,7 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
         "etcdserver: mvcc: required revision is a future revision",
     ),
     mvcc.LeaseNotFound: _LEASE_NOT_FOUND,
+    mvcc.StoreReplaced: (UNAVAILABLE, "etcdserver: a snapshot was installed, try again"),
     LeaseNotFound: _LEASE_NOT_FOUND,
     LeaseExists: (FAILED_PRECONDITION, "etcdserver: lease already exists"),
     TtlTooLarge: (OUT_OF_RANGE, "etcdserver: too large lease TTL"),

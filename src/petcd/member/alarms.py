@@ -36,6 +36,7 @@ class AlarmStore:
 
     def load(self) -> None:
         """Read the alarms from the backend; a record that does not parse is left alone."""
+        self._raised.clear()
         for key, _ in self._backend.scan(ALARM, b"", None):
             try:
                 alarm = AlarmMember.decode(key)

@@ -82,3 +82,10 @@ class DuplicateKey(MvccError):
     def __init__(self, key: bytes) -> None:
         super().__init__(key)
         self.key = key
+
+
+class StoreReplaced(MvccError):
+    """A reading in slices was overtaken: the store holds an installed snapshot by now.
+
+    Not decided by the log, and never the outcome of an entry.
+    """

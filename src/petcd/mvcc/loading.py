@@ -45,6 +45,10 @@ def load_steps(space: KeySpace) -> Generator[int, None, None]:
         read_mark(backend, FINISHED_COMPACT), read_mark(backend, SCHEDULED_COMPACT)
     )
     space.revision = max(space.revision, space.compact_revision)
+
+
+def attach_leases(space: KeySpace) -> None:
+    """Tell the lease book of the keys that were read."""
     for key, lease in space.lease_of.items():
         if space.leases.exists(lease):
             space.leases.attach(lease, key)

@@ -29,20 +29,23 @@ Source: etcd's server/mvcc and server/etcdserver/apply.go.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
+from typing import TypeVar
 
 from petcd.mvcc import txn
 from petcd.mvcc.compaction import Compactor, exists_any_steps
-from petcd.mvcc.errors import Compacted, FutureRevision, KeyNotFound, LeaseNotFound
+from petcd.mvcc.errors import Compacted, FutureRevision, KeyNotFound, LeaseNotFound, StoreReplaced
 from petcd.mvcc.hashing import HashJob, HashKV, hash_steps
 from petcd.mvcc.history import prev_kv, read_history
 from petcd.mvcc.index import Entry
 from petcd.mvcc.keyspace import KeySpace
-from petcd.mvcc.loading import load_steps
+from petcd.mvcc.loading import attach_leases, load_steps
 from petcd.mvcc.range import RangeResult, Steps, range_now, range_steps
 from petcd.mvcc.revision import KEY_BUCKET, SUB_ZERO, Change, row_key
 from petcd.mvcc.seams import Backend, LeaseBook
 from petcd.wire.hot import decode_kv_meta, kv_value
 from petcd.wire.kv import DeleteRangeRequest, RangeRequest, TxnRequest
+
+_T = TypeVar("_T")
 
 
 class PutOutcome:
@@ -103,9 +106,40 @@ class Store:
         The lease book must be loaded before.  Afterwards an interrupted compaction is
         ``compacting`` again.
         """
-        space = KeySpace(self._space.backend, self._space.leases)
+        space = yield from self.read_steps(self._space.backend)
+        self.adopt(space)
+
+    def read_steps(self, source: Backend) -> Generator[int, None, KeySpace]:
+        """Read what another backend holds, for `adopt`; yields the number of rows read so far.
+
+        This store stays as it is.
+        """
+        space = KeySpace(source, self._space.leases)
         yield from load_steps(space)
+        return space
+
+    def adopt(self, space: KeySpace) -> None:
+        """Become what `read_steps` read; our backend and lease book hold the same by now.
+
+        Whoever reads in slices is told StoreReplaced.
+        """
+        space.backend = self._space.backend
+        attach_leases(space)
         self._attach(space)
+
+    def _while_current(self, steps: Generator[None, None, _T]) -> Generator[None, None, _T]:
+        """The steps, until another state is adopted between two of them."""
+        space = self._space
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                result: _T = end.value
+                return result
+            yield
+            if self._space is not space:
+                steps.close()
+                raise StoreReplaced
 
     def take_changes(self) -> list[Change]:
         """The changes since the last call, in order of revision."""
@@ -175,7 +209,9 @@ class Store:
         The answer is that of the moment of the first ``next``, whatever is applied in between.
         The errors come with the first ``next``; a small range ends there.
         """
-        return range_steps(self._space, request, self._space.revision, framed)
+        return self._while_current(
+            range_steps(self._space, request, self._space.revision, framed)
+        )
 
     def kv_at(self, main: int, sub: int) -> bytes | None:
         """The encoded KeyValue put at exactly this revision; None when it is compacted away."""
@@ -311,6 +347,9 @@ class Store:
         ``revision`` is answered from memory, with the compacted revision before it.
         Compacted, FutureRevision at the first ``next``.
         """
+        return self._while_current(self._hash_kv_steps(revision))
+
+    def _hash_kv_steps(self, revision: int) -> Generator[None, None, tuple[HashKV, int]]:
         current = self._space.revision
         for known in self._compactor.hashes:
             if known.revision == revision:

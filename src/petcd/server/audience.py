@@ -23,3 +23,9 @@ class Audience:
         self.listings.forget(changes)
         self._hub.notify(changes)
         self.v2.notify(changes)
+
+    def skip_to(self, revision: int) -> None:
+        """The store went to this revision by an installed snapshot."""
+        self.listings.forget_all(revision)
+        self._hub.skip_to(revision)
+        self.v2.skip_to(revision)

@@ -8,6 +8,7 @@ Law: `synced_index` is the applied index that the disk certainly holds; log segm
 released up to there. One commit runs at a time.
 """
 
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Generic, Protocol, TypeVar
@@ -54,6 +55,7 @@ class Committer(Generic[BatchT]):
         self._operations_max = operations_max
         self._running = False
         self._held = False
+        self._holding: deque[Callable[[], None]] = deque()
         self._last_s = loop.time()
         self._waiting: list[tuple[int, Callable[[], None]]] = []
 
@@ -76,7 +78,13 @@ class Committer(Generic[BatchT]):
             self._start()
 
     def hold(self, idle: Callable[[], None]) -> None:
-        """Start no further commit and call back when none runs; `resume` ends it."""
+        """Start no further commit and call back when none runs; `resume` ends it.
+
+        One holds at a time: who comes meanwhile is called after the `resume` of those before.
+        """
+        if self._held:
+            self._holding.append(idle)
+            return
         self._held = True
         if self._running:
             self._waiting.append((-1, idle))
@@ -84,10 +92,21 @@ class Committer(Generic[BatchT]):
             idle()
 
     def resume(self) -> None:
-        """Commits go on."""
+        """Commits go on, unless somebody else waited to hold them."""
         self._held = False
+        if self._holding:
+            self.hold(self._holding.popleft())
+            return
         if self._waiting and not self._running:
             self._start()
+
+    def installed(self, index: int) -> None:
+        """The backend was replaced by one that holds everything up to `index` on the disk.
+
+        Commits are held, and none runs.
+        """
+        assert self._held and not self._running, (self._held, self._running)
+        self._finish(index)
 
     def commit_now(self) -> None:
         """Commit on this thread, for a clean stop. No commit may be running."""

@@ -41,6 +41,11 @@ class ListingCache:
             del self._listings[next(iter(self._listings))]
         self._listings[path, recursive] = listing
 
+    def forget_all(self, revision: int) -> None:
+        """The store went to this revision, and nobody knows by which changes."""
+        self._listings.clear()
+        self._revision = revision
+
     def forget(self, changes: Sequence[Change]) -> None:
         """These changes were applied, all up to the present revision."""
         self._revision = changes[-1].revision

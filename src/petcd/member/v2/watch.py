@@ -156,6 +156,22 @@ class V2Watchers:
                         if not watch.ended:
                             self._deliver(watch, event)
 
+    def skip_to(self, revision: int) -> None:
+        """The store went to this revision without handing over changes: a snapshot was installed.
+
+        Everybody reads what was missed from history; who cannot, because it was compacted, ends.
+        """
+        for there in self._live.values():
+            for watch in there:
+                watch.next_revision = max(watch.next_revision, self._notified + 1)
+                self._behind[watch] = None
+        self._live.clear()
+        for watch in self._behind:
+            watch.history = None
+        self._notified = max(self._notified, revision)
+        if self._behind:
+            self._signal()
+
     def _watching(self, path: bytes, directory_gone: bool) -> list[V2Watch]:
         """The live watches that want an event on a path."""
         live = self._live
