@@ -68,9 +68,8 @@ class HttpEndpoints:
         when that API is off."""
         self._host = host
         self._metrics = metrics
-        self._origins = frozenset(origins or ("*",))
+        self._origins = Origins(origins)
         self._hosts = frozenset(hosts or ("*",))
-        self._any_origin = cors_headers("*") if "*" in self._origins else None
         self._any_host = "*" in self._hosts
         self._v2 = v2
         self.healthy_total = 0
@@ -81,20 +80,13 @@ class HttpEndpoints:
         if not (self._any_host or self._host_is_known(request)):
             send_text(respond, 421, _BAD_HOST.format(_host_of(request)))
             return
-        more = self._any_origin
-        if more is None:
-            more = self._cors(request)
+        more = self._origins.headers(request)
         if request.method == "OPTIONS":
             respond.send(200, more, b"")
         elif self._v2 is not None and request.target.startswith(V2_PREFIX):
             self._v2.handle(request, respond, more)
         else:
             self._route(request, WithHeaders(respond, more) if more else respond)
-
-    def _cors(self, request: HttpRequest) -> list[Header]:
-        """The headers for the request's origin, if that is allowed."""
-        origin = (request.header(b"origin") or b"").decode("latin-1")
-        return cors_headers(origin) if origin in self._origins else []
 
     def handle_beside(self, request: HttpRequest, respond: Responder) -> None:
         """The same for ports that are not for clients, with the members beside."""
@@ -235,6 +227,21 @@ class WithHeaders:
     def send(self, status: int, headers: Sequence[Header], body: bytes) -> None:
         """See HttpResponder."""
         self._respond.send(status, [*headers, *self._headers], body)
+
+
+class Origins:
+    """The web pages that may call, by where they come from; `*` are all."""
+
+    def __init__(self, origins: Sequence[str]) -> None:
+        self._origins = frozenset(origins or ("*",))
+        self._for_any = cors_headers("*") if "*" in self._origins else None
+
+    def headers(self, request: HttpRequest) -> list[Header]:
+        """The headers for the request's origin, if that is allowed."""
+        if self._for_any is not None:
+            return self._for_any
+        origin = (request.header(b"origin") or b"").decode("latin-1")
+        return cors_headers(origin) if origin in self._origins else []
 
 
 def cors_headers(origin: str) -> list[Header]:

@@ -14,6 +14,7 @@ from petcd.cli.serving import serve
 from petcd.server.bootstrap import DataUnusable
 from petcd.server.config import ConfigError, ServerConfig, environment, load_config
 from petcd.server.log import Logger
+from petcd.server.proxying import ProxyServer, is_proxy
 from petcd.server.serve import Server
 from petcd.storage.errors import StorageError
 from petcd.version import ETCD_VERSION, PETCD_VERSION
@@ -34,13 +35,13 @@ def version_text() -> str:
     )
 
 
-def banner(config: ServerConfig) -> str:
-    """What a person at a terminal wants to know once the member serves."""
+def banner(config: ServerConfig, kind: str) -> str:
+    """What a person at a terminal wants to know once the member or proxy serves."""
     urls = ", ".join(config.listen_client_urls)
     address = config.listen_client_urls[0].partition("://")[2]
     return (
         f"\n  petcd {PETCD_VERSION} (etcd {ETCD_VERSION}) is ready\n"
-        f"    member    {config.name}\n"
+        f"    {kind:<10}{config.name}\n"
         f"    data      {os.path.abspath(config.data_dir)}\n"
         f"    clients   {urls}\n"
         f"    try       etcdctl --endpoints {address} put hello world\n"
@@ -61,25 +62,29 @@ def loading_progress(show: bool) -> Callable[[int], None]:
 
 
 class Member:
-    """A server with what a person at a terminal sees of it."""
+    """A server that shows how it loads its store."""
 
     def __init__(self, config: ServerConfig, log: Logger) -> None:
         self._server = Server(config, log)
-        self._config = config
-        self._on_terminal = sys.stderr.isatty()
 
     async def start(self) -> None:
         """See Server."""
-        await self._server.start(loading_progress(self._on_terminal))
+        await self._server.start(loading_progress(sys.stderr.isatty()))
 
     async def stop(self) -> None:
         """See Server."""
         await self._server.stop()
 
-    def show(self) -> None:
-        """Say that it serves."""
-        if self._on_terminal:
-            sys.stderr.write(banner(self._config))
+
+def serve_member_or_proxy(config: ServerConfig, log: Logger) -> None:
+    """Serve until a signal ends it. Raises what a start raises."""
+    service = ProxyServer(config, log) if is_proxy(config) else Member(config, log)
+
+    def show() -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write(banner(config, "member" if isinstance(service, Member) else "proxy"))
+
+    serve(service, log, show)
 
 
 def run(arguments: list[str]) -> int:
@@ -110,8 +115,7 @@ def run(arguments: list[str]) -> int:
     for note in config.notes:
         log.warn(note)
     try:
-        member = Member(config, log)
-        serve(member, log, member.show)
+        serve_member_or_proxy(config, log)
     except (ConfigError, StorageError, DataUnusable, DecodeError, OSError) as error:
         log.fatal("cannot start", error=str(error))
         return 1

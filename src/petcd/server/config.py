@@ -30,6 +30,11 @@ from petcd.server.flag_values import (
 
 ELECTION_MS_MAX = 50_000
 COMPACTION_MODES = ("periodic", "revision")
+CHOICES = {
+    "initial-cluster-state": ("new", "existing"),
+    "proxy": ("off", "readonly", "on"),
+    "discovery-fallback": ("proxy", "exit"),
+}
 
 
 class ConfigError(Exception):
@@ -38,6 +43,33 @@ class ConfigError(Exception):
     def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyConfig:
+    """Proxy mode: "off", "on" or "readonly", and its times."""
+
+    mode: str
+    failure_wait_ms: int
+    refresh_interval_ms: int
+    dial_timeout_ms: int
+    write_timeout_ms: int
+    read_timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryConfig:
+    """Where the first members of a cluster find each other: a URL of the v2 protocol, endpoints and
+    a token of the v3 protocol, or a DNS domain; all empty when they are given. `fallback` is
+    "proxy" or "exit"."""
+
+    url: str
+    fallback: str
+    http_proxy: str
+    srv_domain: str
+    srv_name: str
+    token: str
+    endpoints: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +117,8 @@ class ServerConfig:
     log_format: str
     log_outputs: tuple[str, ...]
     unsafe_no_fsync: bool
+    proxy: ProxyConfig
+    discovery: DiscoveryConfig
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     @property
@@ -308,21 +342,27 @@ def check(settings: Settings) -> None:
         auto_compaction(mode, settings.text("auto-compaction-retention"))
     except ValueError as error:
         raise ConfigError(f"--auto-compaction-retention: {error}") from None
-    if settings.text("initial-cluster-state") not in ("new", "existing"):
-        raise ConfigError(
-            f'invalid value "{settings.text("initial-cluster-state")}" for '
-            "--initial-cluster-state: it is 'new' or 'existing'"
-        )
+    for name, choices in CHOICES.items():
+        if settings.text(name) not in choices:
+            listed = " or ".join(f"'{choice}'" for choice in choices)
+            raise ConfigError(f'invalid value "{settings.text(name)}" for --{name}: it is {listed}')
     for name in ("listen-peer-urls", "listen-client-urls", "listen-metrics-urls"):
         try:
             check_bindable(settings.value(name))
         except ValueError as error:
             raise ConfigError(str(error)) from None
     given = settings.given
-    if "listen-client-urls" in given and "advertise-client-urls" not in given:
+    missing = "listen-client-urls" in given and "advertise-client-urls" not in given
+    if missing and not _may_be_proxy(settings):
         raise ConfigError(
             "--advertise-client-urls is required when --listen-client-urls is set explicitly"
         )
+
+
+def _may_be_proxy(settings: Settings) -> bool:
+    """A proxy advertises nothing."""
+    falls_back = settings.text("discovery") and settings.text("discovery-fallback") == "proxy"
+    return bool(falls_back) or settings.text("proxy") != "off"
 
 
 def build(settings: Settings, notes: list[str]) -> ServerConfig:
@@ -375,7 +415,32 @@ def build(settings: Settings, notes: list[str]) -> ServerConfig:
         log_format=settings.text("log-format"),
         log_outputs=value("log-outputs"),
         unsafe_no_fsync=value("unsafe-no-fsync"),
+        proxy=_proxy_config(settings),
+        discovery=_discovery_config(settings),
         notes=tuple(notes),
+    )
+
+
+def _proxy_config(settings: Settings) -> ProxyConfig:
+    return ProxyConfig(
+        mode=settings.text("proxy"),
+        failure_wait_ms=settings.value("proxy-failure-wait"),
+        refresh_interval_ms=settings.value("proxy-refresh-interval"),
+        dial_timeout_ms=settings.value("proxy-dial-timeout"),
+        write_timeout_ms=settings.value("proxy-write-timeout"),
+        read_timeout_ms=settings.value("proxy-read-timeout"),
+    )
+
+
+def _discovery_config(settings: Settings) -> DiscoveryConfig:
+    return DiscoveryConfig(
+        url=settings.text("discovery"),
+        fallback=settings.text("discovery-fallback"),
+        http_proxy=settings.text("discovery-proxy"),
+        srv_domain=settings.text("discovery-srv"),
+        srv_name=settings.text("discovery-srv-name"),
+        token=settings.text("discovery-token"),
+        endpoints=settings.value("discovery-endpoints"),
     )
 
 

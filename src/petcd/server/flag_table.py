@@ -28,7 +28,6 @@ T, B, N, U, F, D, URLS, L = (
 )
 _NO_TLS = "TLS is not served yet"
 _NO_AUTH = "authentication is not served yet"
-_NO_PROXY = "proxy mode is not served yet"
 _ONE_MEMBER = "only clusters of one member are served yet"
 _LMDB = "the store is LMDB, which has no such setting"
 _NO_SLOW_LOG = "slow requests are not logged yet"
@@ -483,12 +482,27 @@ TUNING = (
 )
 
 PROXY = (
-    Flag("proxy", T, "off", "'off', 'readonly' or 'on'.", REFUSED, _NO_PROXY),
-    Flag("proxy-failure-wait", U, "5000", "Time a failed endpoint is out.", NO_EFFECT, _NO_PROXY),
-    Flag("proxy-refresh-interval", U, "30000", "Refresh interval.", NO_EFFECT, _NO_PROXY),
-    Flag("proxy-dial-timeout", U, "1000", "Dial timeout.", NO_EFFECT, _NO_PROXY),
-    Flag("proxy-write-timeout", U, "5000", "Write timeout.", NO_EFFECT, _NO_PROXY),
-    Flag("proxy-read-timeout", U, "0", "Read timeout.", NO_EFFECT, _NO_PROXY),
+    Flag("proxy", T, "off", "'off', 'readonly' or 'on': pass requests on to the cluster."),
+    Flag("proxy-failure-wait", U, "5000", "Time a failed endpoint is out, in milliseconds."),
+    Flag(
+        "proxy-refresh-interval",
+        U,
+        "30000",
+        "Time between two looks at who the members are, in milliseconds.",
+    ),
+    Flag("proxy-dial-timeout", U, "1000", "Time to connect a member, in milliseconds (0: no end)."),
+    Flag(
+        "proxy-write-timeout",
+        U,
+        "5000",
+        "Time until a member has taken a request, in milliseconds (0: no end).",
+    ),
+    Flag(
+        "proxy-read-timeout",
+        U,
+        "0",
+        "Longest silence in an answer, in milliseconds (0: no end). It ends watches, too.",
+    ),
 )
 
 UNSAFE = (

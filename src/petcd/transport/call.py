@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from petcd.transport import grpc_status as status
 from petcd.transport.h2_stream import DONE, MessageStream, prefix_refusal
+from petcd.transport.hpack import Field
 from petcd.transport.router import UNARY, Method
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Call(MessageStream):
         "on_half_close",
         "on_message",
         "text",
+        "trailers",
     )
 
     def __init__(
@@ -73,6 +75,8 @@ class Call(MessageStream):
         self.context: Any = None
         self.code = 0
         self.text = ""
+        self.trailers: list[Field] | None = None
+        """Metadata that goes out with the status; names in lower case, values as they travel."""
 
     # -- what the client sent ----------------------------------------------------------------------
 
@@ -101,6 +105,11 @@ class Call(MessageStream):
     def fail(self, code: int, message: str) -> None:
         """Answer with an error status."""
         self.finish(code, message)
+
+    def begin(self, metadata: list[Field]) -> None:
+        """Send the headers of a streaming answer with metadata, before its first message."""
+        if self.state != DONE:
+            self.engine.begin(self, metadata)
 
     def send(self, body: bytes) -> None:
         """Send one message of a streaming answer."""

@@ -40,6 +40,7 @@ from petcd.transport.h2_connection import Http2Connection
 from petcd.transport.h2_exchange import Http2Exchange
 from petcd.transport.h2_stream import AWAITS_UNARY, DONE, OPEN, Intake, Stream
 from petcd.transport.head_memory import HeadMemory
+from petcd.transport.hpack import Field, encode_block
 from petcd.transport.http import HttpHandler, HttpRequest
 from petcd.transport.limits import (
     ANNOUNCED_TABLE_BYTES,
@@ -417,6 +418,12 @@ class Http2ServerEngine(Http2Connection):
         if self.idle:
             self.wake()
 
+    def begin(self, call: Call, metadata: list[Field]) -> None:
+        """The response headers, when they have not been sent."""
+        if not call.headers_sent:
+            call.headers_sent = True
+            self.send_block(call.sid, 0, self.answers.head() + encode_block(metadata))
+
     def send_message(self, call: Call, body: bytes) -> None:
         """One message of an answer, after the response headers."""
         if not call.headers_sent:
@@ -480,6 +487,8 @@ class Http2ServerEngine(Http2Connection):
                 self.set_fast_limit()
         else:
             block = self.answers.bad_trailers(call.code, call.text)
+        if call.trailers is not None:
+            block += encode_block(call.trailers)
         return f.headers_frames(call.sid, f.FLAG_END_STREAM, block, self.peer_frame_bytes)
 
     def close(self, stream: Stream) -> None:

@@ -70,11 +70,15 @@ class Method:
 
 
 class Router:
-    """Methods by path. Filled at start; a connection remembers what it looked up."""
+    """Methods by path. Filled at start; a connection remembers what it looked up.
 
-    __slots__ = ("_methods", "_services")
+    `fallback` takes the calls of all other paths, for those who pass calls on.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_fallback", "_methods", "_services")
+
+    def __init__(self, fallback: Method | None = None) -> None:
+        self._fallback = fallback
         self._methods: dict[bytes, Method] = {}
         self._services: set[str] = set()
 
@@ -84,7 +88,7 @@ class Router:
         self._services.add(method.service)
 
     def find(self, path: bytes) -> Method | None:
-        return self._methods.get(path)
+        return self._methods.get(path, self._fallback)
 
     def methods(self) -> list[Method]:
         """All methods in the order in which they were added."""
