@@ -201,9 +201,7 @@ def test_a_call_that_a_stopping_member_did_not_take_goes_to_the_next(world, tmp_
             ):
                 first = (await ended(engine.unary(UNARY_PATH, b"x")))[1][0].split()[0].decode()
                 at = next(member for member in members if member.name == first)
-                (connection,) = (
-                    c for c in at.listener.connections if hasattr(c.engine, "streams")
-                )
+                (connection,) = (c for c in at.listener.connections if hasattr(c.engine, "streams"))
                 connection.engine.draining = True  # refuses new streams, as after its GOAWAY
                 answer = await ended(engine.unary(UNARY_PATH, b"y"))
                 other = next(member for member in members if member is not at)
