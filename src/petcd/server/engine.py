@@ -142,10 +142,15 @@ class Engine:
         )
         self.runtime.after_turn += [
             self.peers.follow,
-            self.truncation.maybe_finish,
-            self.truncation.maybe_start,
+            self._cut_log,
             self.operations.maybe_compact,
         ]
+
+    def _cut_log(self) -> None:
+        """A cut is written into the log, so it waits while a worker is there."""
+        if not self.runtime.is_syncing:
+            self.truncation.maybe_finish()
+        self.truncation.maybe_start()
 
     def _assemble_timers(self) -> Timers:
         config = self._config

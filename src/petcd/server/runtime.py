@@ -163,6 +163,11 @@ class Runtime:
         return self._stopped
 
     @property
+    def is_syncing(self) -> bool:
+        """Whether a worker is at the log, so that nobody else may touch it."""
+        return self._syncing
+
+    @property
     def proposals_pending(self) -> int:
         """Proposals that wait for their outcome."""
         return len(self._waiters)

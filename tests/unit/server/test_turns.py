@@ -73,3 +73,14 @@ def test_what_fails_behind_a_turn_ends_the_member_as_well(lone):
     runtime.after_turn.append(fail)
     runtime.turn()
     assert died == [failure]
+
+
+def test_the_log_is_not_cut_while_a_worker_syncs_it(lone):
+    node = lone["a"]
+    at_the_log = []
+    node.engine.truncation.maybe_finish = lambda: at_the_log.append(node.engine.runtime.is_syncing)
+    node.slow_sync_s = 0.05
+    for _ in range(20):
+        arrive(lone, 1)
+        lone.run(0.2)
+    assert at_the_log and not any(at_the_log)
