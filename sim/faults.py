@@ -35,9 +35,12 @@ class Nemesis:
         self._random = random
         self._stopped = False
         kinds = list(FAULTS)
+        options = world.options
         # A seed has some kinds of faults only, so that each kind is met alone and in company.
         self.kinds = sorted(random.sample(kinds, random.randint(3, len(kinds))))
-        self.interval_s = random.choice((1.0, 3.0, 8.0))
+        if options.kinds:
+            self.kinds = kinds_of(options.kinds)
+        self.interval_s = options.interval_s or random.choice((1.0, 3.0, 8.0))
         self.drift = random.choice((0.0, 0.01, 0.1))
         for slot in world.slots:
             slot.drift = self.drift
@@ -261,6 +264,16 @@ class Nemesis:
             disk.crash_in = 0
             disk.sync_s = _at_once
         self._note("healed")
+
+
+def kinds_of(text: str) -> list[str]:
+    """Kinds of faults as options name them: `power-cut,split`. Raises ValueError."""
+    kinds = sorted(name.replace("-", " ") for name in text.split(","))
+    by_name = {kind.replace("-", " "): kind for kind in FAULTS}
+    unknown = [kind for kind in kinds if kind not in by_name]
+    if unknown:
+        raise ValueError(f"no such kind of fault: {', '.join(unknown)}")
+    return [by_name[kind] for kind in kinds]
 
 
 def _at_once() -> float:

@@ -19,6 +19,8 @@ class Options(NamedTuple):
     snapshot_count: int = 300
     catchup_entries: int = 100
     segment_bytes: int = 64 * 1024
+    kinds: str = ""
+    interval_s: float = 0.0
 
     def text(self) -> str:
         """The options that differ from the defaults; the seed always."""
@@ -26,7 +28,8 @@ class Options(NamedTuple):
         for name, value, default in zip(self._fields[1:], self[1:], _DEFAULTS[1:], strict=True):
             if value != default:
                 flag = name.replace("_", "-")
-                words.append(f"--no-{flag}" if value is False else f"--{flag} {value:g}")
+                shown = value if isinstance(value, str) else f"{value:g}"
+                words.append(f"--no-{flag}" if value is False else f"--{flag} {shown}")
         return " ".join(words)
 
     @classmethod
@@ -57,4 +60,6 @@ HELP = {
     "snapshot_count": "applied entries between two cuts of the log",
     "catchup_entries": "entries that are kept for slow followers",
     "segment_bytes": "size of a segment of the log",
+    "kinds": "kinds of faults, such as power-cut,split; none given: the seed chooses",
+    "interval_s": "seconds between two faults, on average; 0: the seed chooses",
 }
