@@ -20,6 +20,7 @@ from typing import Protocol
 from petcd.cluster import Membership
 from petcd.lease import LeaseError, Lessor
 from petcd.member.alarms import AlarmStore
+from petcd.member.bare_requests import apply_bare_request
 from petcd.member.errors import ClusterCorrupt, NoSpace, NotSupported
 from petcd.member.quota import LEASE_OVERHEAD_BYTES, PUT_OVERHEAD_BYTES, Quota, txn_cost
 from petcd.member.v2 import V2View
@@ -110,7 +111,10 @@ class Applier:
 
         A request that this version does not know gives NotSupported on every member alike.
         """
-        request_id, field_number, body = parse_internal(data)
+        try:
+            request_id, field_number, body = parse_internal(data)
+        except DecodeError:
+            return self._bare(Request.decode(data))
         try:
             if field_number == PUT:
                 return request_id, self._put(body)
@@ -122,6 +126,11 @@ class Applier:
             return request_id, handler(body)
         except (MvccError, LeaseError, V2Refused, NoSpace, ClusterCorrupt, DecodeError) as refusal:
             return request_id, refusal
+
+    def _bare(self, request: Request) -> tuple[int, Outcome]:
+        """An entry of an etcd member's that is no internal request; see `bare_requests`."""
+        known = apply_bare_request(request, self.membership)
+        return request.ID, None if known else NotSupported(0)
 
     # -- keys ---------------------------------------------------------------------------------
 
