@@ -74,7 +74,8 @@ class SnapshotCounters:
 class Family:
     """One metric: `kind` is counter, gauge or histogram; a sample is its labels' values and value.
 
-    A counter's name is given without `_total` where etcd's has it, as Prometheus libraries want.
+    A counter's name is given without `_total`, as Prometheus libraries want; those that etcd names
+    without it are called gauges, since the libraries would add it.
     """
 
     name: str
@@ -167,9 +168,9 @@ class NetworkCounters:
                 for member_id, counters in self._peers.items()
             ]
             texts: list[tuple[str, str, str, str]] = [
-                ("success", "counter", "successes", f"Total number of successful snapshot {way}s"),
+                ("success", "gauge", "successes", f"Total number of successful snapshot {way}s"),
                 ("inflights_total", "gauge", "in_flight", f"Number of inflight snapshot {way}s"),
-                ("failures", "counter", "failures", f"Total number of snapshot {way} failures"),
+                ("failures", "gauge", "failures", f"Total number of snapshot {way} failures"),
                 (
                     "total_duration_seconds",
                     "histogram",

@@ -5,7 +5,6 @@ a meaning here is exported: no Go run time, no peers without peers.
 Source: the metric list of etcd 3.5; bucket bounds are etcd's.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 
@@ -19,6 +18,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from petcd.peer.counters import Family, Histogram
 from petcd.transport.grpc_status import CODE_NAMES
 from petcd.transport.router import BIDI, CLIENT_STREAM, SERVER_STREAM, UNARY, Router
 from petcd.version import ETCD_VERSION
@@ -36,26 +36,24 @@ Sample = tuple[str, str, Callable[[], float]]
 
 
 class Durations:
-    """A histogram that costs less than a microsecond an observation."""
+    """A histogram without labels; `observe` costs less than a microsecond."""
 
     def __init__(self, name: str, text: str, bounds_s: list[float]) -> None:
         self._name = name
         self._text = text
-        self._bounds_s = bounds_s
-        self._counts = [0] * (len(bounds_s) + 1)
-        self._sum_s = 0.0
-
-    def observe(self, duration_s: float) -> None:
-        """Count one duration."""
-        self._counts[bisect_left(self._bounds_s, duration_s)] += 1
-        self._sum_s += duration_s
+        self._histogram = Histogram(bounds_s)
+        self.observe = self._histogram.observe
 
     def family(self) -> HistogramMetricFamily:
-        """The histogram as Prometheus reads it: cumulative buckets."""
-        totals = list(accumulate(self._counts))
-        bounds = [*(f"{bound:g}" for bound in self._bounds_s), "+Inf"]
-        buckets = list(zip(bounds, totals, strict=True))
-        return HistogramMetricFamily(self._name, self._text, buckets, self._sum_s)
+        """The histogram as Prometheus reads it."""
+        histogram = self._histogram
+        return HistogramMetricFamily(self._name, self._text, buckets(histogram), histogram.sum_s)
+
+
+def buckets(histogram: Histogram) -> list[tuple[str, int]]:
+    """Cumulative counts by upper bound, as Prometheus reads them."""
+    bounds = [*(f"{bound:g}" for bound in histogram.bounds_s), "+Inf"]
+    return list(zip(bounds, accumulate(histogram.counts), strict=True))
 
 
 class Metrics:
@@ -67,6 +65,7 @@ class Metrics:
         self._gauges = gauges
         self._counters = counters
         self._router: Router | None = None
+        self._peers: Callable[[], list[Family]] = list
         self.wal_fsync = Durations(
             "etcd_disk_wal_fsync_duration_seconds",
             "The latency distributions of fsync called by WAL.",
@@ -89,6 +88,10 @@ class Metrics:
     def watch_router(self, router: Router) -> None:
         """Export the call counters of these methods too."""
         self._router = router
+
+    def watch_peers(self, samples: Callable[[], list[Family]]) -> None:
+        """Export what is counted about other members too."""
+        self._peers = samples
 
     def render(self) -> bytes:
         """The text that Prometheus reads."""
@@ -113,8 +116,27 @@ class Metrics:
         )
         version.add_metric([ETCD_VERSION], 1)
         yield version
+        for family in self._peers():
+            if family.samples:
+                yield _labelled(family)
         if self._router is not None:
             yield from _calls(self._router)
+
+
+def _labelled(family: Family) -> Metric:
+    name, text, labels = family.name, family.text, family.labels
+    if family.kind == "histogram":
+        histogram = HistogramMetricFamily(name, text, labels=labels)
+        for values, value in family.samples:
+            assert isinstance(value, Histogram)
+            histogram.add_metric(values, buckets(value), value.sum_s)
+        return histogram
+    kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
+    metric = kind(name, text, labels=labels)
+    for values, value in family.samples:
+        assert not isinstance(value, Histogram)
+        metric.add_metric(values, value)
+    return metric
 
 
 def _calls(router: Router) -> Iterator[Metric]:
