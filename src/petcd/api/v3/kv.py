@@ -40,6 +40,8 @@ from petcd.wire.kv import (
 )
 
 _SERVICE = b"/etcdserverpb.KV/"
+# Tag and length before a key that `parse_range_key` takes.
+KEY_HEAD_BYTES_MAX = 3
 # Runs of pairs that are joined into one message; more are sent as they are.
 RUNS_JOINED = 4
 
@@ -95,7 +97,8 @@ class KvService:
         except (DecodeError, MvccError) as error:
             call.fail(*status_of(error))
             return
-        if self._host.member.read_is_confirmed():
+        is_serializable = len(body) - len(key) > KEY_HEAD_BYTES_MAX  # nothing else can follow
+        if is_serializable or self._host.member.read_is_confirmed():
             self._serve_key((call, key), None)
         else:
             self._host.read(self._serve_key, (call, key))
