@@ -10,6 +10,7 @@ import random
 from concurrent.futures import Future
 
 from petcd.cluster import MemberInfo, cluster_id, member_id
+from petcd.member.meta import load_applied
 from petcd.raft.types import HardState
 from petcd.server.config import default_config
 from petcd.server.engine import Engine
@@ -17,6 +18,7 @@ from petcd.server.log import Logger
 from petcd.server.opening import Opening
 from petcd.server.surroundings import Surroundings
 from petcd.storage.memory import MemoryBackend, MemoryStore
+from petcd.storage.snapshot_store import settle_memory
 from petcd.storage.wal_reader import Replay
 from petcd.wire.hot import internal_request
 from petcd.wire.internal import Metadata
@@ -103,7 +105,12 @@ class Worker:
 
     @staticmethod
     def _finish(future, work, args):
-        future.set_result(work(*args))
+        try:
+            result = work(*args)
+        except Exception as error:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
 
 
 class MemoryLog:
@@ -189,6 +196,18 @@ class Net:
         handle = node.engine.peer_requests.handle
         self._clockwork.call_later(DELAY_S, handle, target, body, respond)
 
+    def post_snapshot(self, sender, message, body):
+        """A second for the body; both sides hear how it went."""
+        self._clockwork.call_later(1.0, self._deliver_snapshot, sender, message, body)
+
+    def _deliver_snapshot(self, sender, message, body):
+        source, node = self.nodes[message.from_], self.nodes.get(message.to)
+        arrives = node and node.running and not {sender, node.name} & self._cut
+        if arrives:
+            node.engine.mailbox.snapshot_received(message, body)
+        if source.running:
+            source.engine.mailbox.snapshot_sent(message.to, bool(arrives))
+
     def _deliver(self, sender, message):
         node = self.nodes.get(message.to)
         if node and node.running and not {sender, node.name} & self._cut:
@@ -206,6 +225,9 @@ class Port:
     def send(self, messages):
         for message in messages:
             self._net.post(self._name, message)
+
+    def send_snapshot(self, message, snapshot, size_bytes):
+        self._net.post_snapshot(self._name, message, snapshot)
 
     def ask(self, member_id, target, body, timeout_s, done):
         """A request to the peer port, there and back."""
@@ -232,7 +254,7 @@ class Node:
         self.cluster = cluster
         self.name = name
         self.id = info.id
-        self.config = default_config(directory, name=name)
+        self.config = default_config(directory, name=name, **cluster.settings)
         self.founders = founders
         self.store = MemoryStore()
         self.log = None
@@ -250,6 +272,11 @@ class Node:
         cluster = self.cluster
         self._view = view = View(cluster.loop)
         opening = Opening(self.config, cluster.random.randrange)
+        settle_memory(
+            self.store,
+            lambda staged: load_applied(staged)[0],
+            lambda index: self.log.start[0] == index,
+        )
         backend = MemoryBackend(self.store)
         if self.log is None:
             identity = Metadata(NodeID=self.id, ClusterID=cluster.id)
@@ -302,7 +329,8 @@ class Node:
 class Cluster:
     """Nodes by name; the time of all of them."""
 
-    def __init__(self, names, directory):
+    def __init__(self, names, directory, **settings):
+        self.settings = settings
         self.loop = Clockwork()
         self.net = Net(self.loop)
         self.random = random.Random(1)

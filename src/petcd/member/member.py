@@ -174,6 +174,7 @@ class Member:
         metadata = snapshot.metadata
         self.log.apply_snapshot(snapshot)
         self.applied_index, self.applied_term = metadata.index, metadata.term
+        self.is_removed = self.is_removed or self.membership.is_removed(self.id)
 
     def complete(self, ready: Ready, now_s: float) -> list[tuple[int, Outcome]]:
         """The effects are done: keep the entries, apply what is committed.
@@ -240,7 +241,7 @@ class Member:
             membership.promote(member.id)
         else:
             membership.check_add(member)
-            membership.add(member)
+            membership.add(member, is_founder=not change.id)
 
     def _follow_leadership(self, now_s: float) -> None:
         """The leader alone watches lease expiry, from its first commit in the term on."""

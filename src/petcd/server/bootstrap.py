@@ -23,6 +23,7 @@ from petcd.server.opening import Opened, Opening
 from petcd.storage.datadir import DataDir
 from petcd.storage.files import OsFiles, UnsyncedFiles
 from petcd.storage.lmdb_backend import LmdbBackend
+from petcd.storage.snapshot_store import settle
 from petcd.storage.wal import Wal
 from petcd.storage.wal_reader import valid_snapshots
 
@@ -57,6 +58,8 @@ def restart(
     """
     opening = Opening(config, random.randrange, progress)
     wal_dir = data_dir.wal_path
+    if _settle_snapshot(data_dir):
+        log.info("finished installing a snapshot")
     backend = LmdbBackend(data_dir.db_path)
     applied_index, _ = load_applied(backend)
     start = _log_start(backend, wal_dir, applied_index)
@@ -72,6 +75,16 @@ def restart(
 
 def _files(config: ServerConfig) -> OsFiles:
     return UnsyncedFiles() if config.unsafe_no_fsync else OsFiles()
+
+
+def _settle_snapshot(data_dir: DataDir) -> bool:
+    """Finish what a crash interrupted; see `storage.snapshot_store`."""
+    return settle(
+        data_dir.snap_path,
+        data_dir.db_path,
+        lambda staged: load_applied(staged)[0],
+        lambda index: any(r.index == index for r in valid_snapshots(data_dir.wal_path)),
+    )
 
 
 def _log_start(backend: LmdbBackend, wal_dir: str, applied_index: int) -> tuple[int, int]:

@@ -19,6 +19,7 @@ from petcd.member import Member
 from petcd.mvcc.watch_hub import WatchHub
 from petcd.server.audience import Audience
 from petcd.server.auto_compaction import auto_compaction
+from petcd.server.cluster_version import AskVersions, ClusterVersion, all_alike
 from petcd.server.committer import Committer
 from petcd.server.config import ServerConfig
 from petcd.server.leases import Leases
@@ -33,6 +34,9 @@ from petcd.server.publication import Publication
 from petcd.server.pump import Pump
 from petcd.server.reconfiguration import Reconfiguration
 from petcd.server.runtime import Runtime
+from petcd.server.snapshot_receiver import SnapshotReceiver
+from petcd.server.snapshot_sender import SnapshotSender
+from petcd.server.snapshots import MemberSnapshots
 from petcd.server.surroundings import Surroundings
 from petcd.server.timers import Timers, progress_interval_s
 from petcd.server.truncation import Truncation
@@ -56,6 +60,7 @@ class Engine:
         log: LogLines,
         die: Callable[[BaseException], None],
         calls: PeerCalls | None = None,
+        ask_versions: AskVersions = all_alike,
     ) -> None:
         """`die` is called when the member cannot go on: it must take no further turn."""
         self.opened = opened
@@ -64,6 +69,7 @@ class Engine:
         self._surroundings = surroundings
         self._config = config
         self._log = log
+        self._ask_versions = ask_versions
         self._calls: PeerCalls = NoCalls() if calls is None else calls
         member = self.member
         self.committer: Committer[Batch] = Committer(
@@ -74,10 +80,10 @@ class Engine:
             config.backend_batch_interval_s,
             config.backend_batch_limit,
         )
-        jobs = LongJobs(surroundings)
-        snapshots = snapshots_of(opened.backend)
+        self._jobs = LongJobs(surroundings)
+        self._snapshots = snapshots_of(opened.backend)
         self.operations = Operations(
-            surroundings, member, opened.backend, self.committer, jobs, snapshots
+            surroundings, member, opened.backend, self.committer, self._jobs, self._snapshots
         )
         self._assemble_watches()
         self._assemble_runtime(network, die)
@@ -127,8 +133,12 @@ class Engine:
         self.leases = self.runtime.leases = Leases(
             self.runtime, self._surroundings.loop, self._calls, config.request_timeout_s
         )
+        self.cluster_version = ClusterVersion(
+            self.runtime, self._surroundings.loop, self._ask_versions, self._log
+        )
         self.peer_requests = PeerRequests(self.reconfiguration, self.leases)
         self.peers = Peers(self.member.membership, network)
+        self._assemble_snapshots(network)
         self.truncation = Truncation(
             self.member,
             opened.log,
@@ -139,8 +149,10 @@ class Engine:
             config.snapshot_catchup_entries,
             config.max_wals,
             self.runtime.save_hard_state,
+            self._sender.in_flight,
         )
         self.runtime.after_turn += [
+            self._receiver.turn_ended,
             self.peers.follow,
             self._cut_log,
             self.operations.maybe_compact,
@@ -152,12 +164,44 @@ class Engine:
             self.truncation.maybe_finish()
         self.truncation.maybe_start()
 
+    def _assemble_snapshots(self, network: Network) -> None:
+        opened, mailbox, runtime = self.opened, self.mailbox, self.runtime
+        self._sender = SnapshotSender(
+            opened.backend,
+            self.committer,
+            self._jobs,
+            self._snapshots,
+            network,
+            self.member.membership,
+            mailbox.snapshot_failed,
+            self._log,
+        )
+        self._receiver = SnapshotReceiver(
+            self.member,
+            opened.log,
+            runtime.save_hard_state,
+            self.committer,
+            self._jobs,
+            self._snapshots,
+            runtime.drive,
+            mailbox.snapshot_ready,
+            self._installed,
+            self._log,
+        )
+        mailbox.snapshots = MemberSnapshots(self._sender, self._receiver)
+
+    def _installed(self, index: int) -> None:
+        """A snapshot of `index` took the place of log and state machines."""
+        self.truncation.installed(index)
+        self.audience.skip_to(self.member.store.revision)
+
     def _assemble_timers(self) -> Timers:
         config = self._config
         randrange = self._surroundings.randrange
         return Timers(
             self._surroundings,
             self.runtime,
+            self.cluster_version,
             self.quota,
             auto_compaction(config.auto_compaction_mode, config.auto_compaction_retention),
             self._log,
@@ -182,14 +226,21 @@ class Engine:
             runtime.next_request_id,
             config.name,
             config.advertise_client_urls,
-            published,
+            # A member alone decides its version at once, others when somebody leads them.
+            lambda: self.cluster_version.decide(published) if self._is_alone else published(),
         )
         self.timers.start()
         runtime.turn()  # the founding entries must be applied before an election
-        if self.member.node.raft.tracker.is_singleton:
+        if self._is_alone:
             self.member.node.campaign()
         runtime.schedule_turn()
         self._publication.start()
+
+    @property
+    def _is_alone(self) -> bool:
+        """Whether this member is the only one."""
+        raft = self.member.node.raft
+        return raft.tracker.is_singleton and raft.id in raft.tracker.config.voters.incoming
 
     def stop(self) -> None:
         """Refuse what waits and take no more turns; `finish` when the workers are idle."""

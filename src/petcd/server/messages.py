@@ -45,9 +45,13 @@ class Snapshots(Protocol):
         """Raft wants this peer to have a snapshot. Ends with `Mailbox.snapshot_sent`."""
         ...
 
+    def sent(self, member_id: int) -> None:
+        """Sending to this peer is over, well or not."""
+        ...
+
     def received(self, message: Message, snapshot: Any) -> None:
         """A snapshot came with its body. When it is ready to be installed, give the message to
-        `Mailbox.received`; raft decides whether it is."""
+        `Mailbox.snapshot_ready`; raft decides whether it is."""
         ...
 
     def install(self, snapshot: Snapshot) -> None:
@@ -67,6 +71,9 @@ class NoSnapshots:
         """See Snapshots."""
         self._failed(message.to)
 
+    def sent(self, member_id: int) -> None:
+        """See Snapshots."""
+
     def received(self, message: Message, snapshot: Any) -> None:
         """See Snapshots."""
 
@@ -85,7 +92,7 @@ class Mailbox:
         schedule_turn: Callable[[], None],
         log: LogLines,
     ) -> None:
-        self.snapshots: Snapshots = NoSnapshots(lambda peer: self.snapshot_sent(peer, False))
+        self.snapshots: Snapshots = NoSnapshots(self.snapshot_failed)
         self.heartbeat_send_failures = 0
         self._member = member
         self._network = network
@@ -98,7 +105,15 @@ class Mailbox:
     # -- what the network tells (petcd.server.network.PeerEvents) ------------------------------
 
     def received(self, message: Message) -> None:
-        """See PeerEvents."""
+        """See PeerEvents. A snapshot without its body is none."""
+        if message.type != _SNAP:
+            self._receive(message)
+
+    def snapshot_ready(self, message: Message) -> None:
+        """What this message brought can be installed at once."""
+        self._receive(message)
+
+    def _receive(self, message: Message) -> None:
         if len(self._inbox) < INBOX_MAX and not self.is_removed(message.from_):
             self._inbox.append(message)
             self._schedule_turn()
@@ -110,8 +125,13 @@ class Mailbox:
 
     def snapshot_sent(self, member_id: int, ok: bool) -> None:
         """See PeerEvents."""
-        status = SnapshotStatus.FINISH if ok else SnapshotStatus.FAILURE
-        self._reports.append((member_id, status))
+        self.snapshots.sent(member_id)
+        self._reports.append((member_id, SnapshotStatus.FINISH if ok else SnapshotStatus.FAILURE))
+        self._schedule_turn()
+
+    def snapshot_failed(self, member_id: int) -> None:
+        """This peer did not get the snapshot that raft asked for last."""
+        self._reports.append((member_id, SnapshotStatus.FAILURE))
         self._schedule_turn()
 
     def snapshot_received(self, message: Message, snapshot: Any) -> None:

@@ -4,7 +4,8 @@
         -> commit the backend and wait until it is synced (index X)
         -> snapshot record X in the log, synced
         -> note X in the backend, release segments before the cut before this one, keep some
-           entries in memory for slow followers, purge segments over --max-wals
+           entries in memory for slow followers (all of them while a snapshot is on its way to
+           one), purge segments over --max-wals
 
 The order is what makes it safe: a segment goes only when the backend on disk holds its entries and
 the note of a later start. The note of X is synced by the commit of the next cut at the latest.
@@ -43,6 +44,7 @@ class Truncation:
         entries_kept: int,
         segments_max: int,
         save_hard_state: Callable[[], None],
+        snapshot_in_flight: Callable[[], bool],
     ) -> None:
         self._member = member
         self._log = log
@@ -53,6 +55,7 @@ class Truncation:
         self._entries_kept = entries_kept
         self._segments_max = segments_max
         self._save_hard_state = save_hard_state
+        self._snapshot_in_flight = snapshot_in_flight
         self._waiting = False
         self._cut_at = 0
 
@@ -89,9 +92,14 @@ class Truncation:
         before, self._last_cut = self._last_cut, index
         raft_log.create_snapshot(index, conf_state, b"")
         keep_from = index - self._entries_kept
-        if keep_from >= raft_log.first_index():
+        if keep_from >= raft_log.first_index() and not self._snapshot_in_flight():
             raft_log.compact(keep_from)
         # That the log starts at `index` is only noted so far; the note of `before` is synced.
         self._log.release_to(before)
         if self._segments_max:
             self._log.purge(self._segments_max)
+
+    def installed(self, index: int) -> None:
+        """A snapshot took the place of log and backend, durably: nothing before it is needed."""
+        self._last_cut = index
+        self._log.release_to(index)

@@ -25,6 +25,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
+from pathlib import Path
 from tempfile import TemporaryFile, mkstemp
 from typing import Any, BinaryIO, Final, Protocol
 
@@ -134,15 +135,16 @@ class SnapshotFiles:
         try:
             fd, path = mkstemp(_OUTGOING_SUFFIX, _OUTGOING_PREFIX, self._directory)
             with open(fd, "wb") as file:
-                return Saved(path, write_snapshot(view, file))
+                return Saved(Path(path), write_snapshot(view, file))
         except OSError as error:
-            self.discard(path)
+            if path:
+                _remove(path)
             raise CopyFailed(path or self._directory, error.strerror or str(error)) from error
 
     def stage(self, body: Any, edit: Callable[[Backend], None]) -> Backend:
         """Read the bbolt file into an LMDB file of its own."""
         path = os.path.join(self._directory, STAGED)
-        with BoltFile(body) as file:
+        with BoltFile(str(body)) as file:
             file.check()
             write_database(path, read_buckets(file))
         staged = LmdbBackend(path)
@@ -234,7 +236,7 @@ def settle_memory(
     """The counterpart of `settle` for a store in memory."""
     if store.staged is not None:
         index = applied(MemoryBackend(store.staged))
-        if index and is_recorded(index):
+        if index > applied(MemoryBackend(store)) and is_recorded(index):
             take_staged(store)
         store.staged = None
 
@@ -254,10 +256,8 @@ def settle(
     path = os.path.join(directory, STAGED)
     installed = False
     if os.path.exists(path):
-        staged = LmdbBackend(path)
-        index = applied(staged)
-        staged.close()
-        if index and is_recorded(index):
+        index = _applied(path, applied)
+        if index > _applied(database, applied) and is_recorded(index):
             os.replace(path, database)
             sync_directory(directory)
             installed = True
@@ -267,6 +267,14 @@ def settle(
     return installed
 
 
-def _remove(path: str) -> None:
+def _applied(path: str, applied: Callable[[Backend], int]) -> int:
+    backend = LmdbBackend(path)
+    try:
+        return applied(backend)
+    finally:
+        backend.close()
+
+
+def _remove(path: str | Path) -> None:
     with suppress(FileNotFoundError):
         os.unlink(path)

@@ -89,8 +89,8 @@ def in_memory_cluster(tmp_path) -> Iterator[Callable[..., Cluster]]:
     """A cluster of members in this process, given their names."""
     made: list[Cluster] = []
 
-    def make(*names: str) -> Cluster:
-        made.append(Cluster(names, str(tmp_path)))
+    def make(*names: str, **settings: object) -> Cluster:
+        made.append(Cluster(names, str(tmp_path), **settings))
         return made[-1]
 
     yield make
