@@ -4,6 +4,8 @@ With our etcdctl on petcd: on a cluster of one member and on clusters of three. 
 programs, so that what is expected here is what etcd does.
 """
 
+import asyncio
+import contextlib
 import os
 import re
 import shlex
@@ -14,15 +16,30 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from article import IN_ORDER, SNAPSHOT, Step, backup_of, pattern_of, status_of_cluster
+from article import (
+    ADD_MEMBER,
+    MEMBER_OF_ONE,
+    MESSAGES,
+    REMOVE_MEMBER,
+    SNAPSHOT,
+    WITH_KEYS,
+    Step,
+    backup_to,
+    pattern_of,
+    status_of_cluster,
+)
 from etcdctl_runs import StartServer, program
 from v2_calls import Call, Player
 
-from bench.servers import Server
+from bench.clusters import Cluster
+from bench.servers import Server, command_of
+from petcd.cli.render import Place, environment_file
 
 pytestmark = [pytest.mark.real_etcd, pytest.mark.timeout(240)]
 
 STEP_TIMEOUT_S = 30
+# Members must have been connected so long before one of them may go.
+CONNECTED_S = 6
 FILES = ("Documentation", "config", "etcd", "etcdctl")
 
 
@@ -70,10 +87,24 @@ class Terminal:
             _, err = process.communicate(timeout=STEP_TIMEOUT_S)
         assert process.returncode == 0, f"{line}: {err}"
 
+    def output(self, line: str) -> str:
+        with self.start(line) as process:
+            return process.communicate(timeout=STEP_TIMEOUT_S)[0]
+
+    def type(self, steps: Sequence[Step]) -> None:
+        """Type the commands that this kind of etcd can do."""
+        for step in steps:
+            if self.kind == "petcd" or not step.only_petcd:
+                self.follow(step)
+
     def follow(self, step: Step) -> None:
         """Type the step's command and compare what comes."""
         for line in step.before:
             self.prepare(line)
+        players = [Player(server.port) for server in self.servers]
+        until(lambda: len({player.index() for player in players}) == 1, "members differ")
+        if step.during:
+            until(lambda: not watched(players), "there are watchers already")
         with self.start(step.line, step.api) as process:
             if step.during:
                 out, err = self._while_it_waits(process, step)
@@ -84,13 +115,13 @@ class Terminal:
         assert matches(step.out, out, step.unordered), f"expected:\n{step.out}\nseen:\n{shown}"
         if step.err is not None:
             assert matches(step.err, err, step.unordered), f"expected:\n{step.err}\nseen:\n{shown}"
-        if step.names is not None:
-            found = re.search(step.names[1], out)
-            assert found is not None, shown
+        found = re.search(step.names[1], out) if step.names is not None else None
+        if step.names is not None and found is not None:
             self.saved[step.names[0]] = found[1]
 
     def _while_it_waits(self, process: subprocess.Popen[str], step: Step) -> tuple[str, str]:
-        until_watched([Player(server.port) for server in self.servers])
+        players = [Player(server.port) for server in self.servers]
+        until(lambda: watched(players), "nobody watches")
         for line in step.during:
             self.prepare(line)
         if step.lines is None:
@@ -106,16 +137,11 @@ def until_gone(player: Player, key: str) -> None:
     until(lambda: player.ask(Call("GET", f"/v2/keys{key}"))[0] == 404, f"{key} does not expire")
 
 
-def until_watched(players: Sequence[Player]) -> None:
-    """Wait until one of the servers has a watcher."""
-
-    def watched() -> bool:
-        return any(
-            b'"watchers":0' not in player.ask(Call("GET", "/v2/stats/store"))[2]
-            for player in players
-        )
-
-    until(watched, "nobody watches")
+def watched(players: Sequence[Player]) -> bool:
+    """Whether one of the servers has a watcher."""
+    return any(
+        b'"watchers":0' not in player.ask(Call("GET", "/v2/stats/store"))[2] for player in players
+    )
 
 
 def until(holds: Callable[[], bool], complaint: str) -> None:
@@ -137,16 +163,64 @@ def matches(expected: str, seen: str, unordered: bool) -> bool:
     return not left
 
 
+class FromFile(Server):
+    """A member with all its settings in the environment, as systemd reads them from a file."""
+
+    def command(self) -> list[str]:
+        members = []
+        for member in self.initial_cluster.split(","):
+            name, _, url = member.partition("=")
+            members.append(Place(name, "127.0.0.1", peer_port=int(url.rpartition(":")[2])))
+        place = Place(self.name, "127.0.0.1", self.port, self.peer_port)
+        text = environment_file(place, members, str(self.folder / "data"), "etcd-cluster")
+        settings = [shlex.split(line)[0] for line in text.splitlines() if line.startswith("ETCD_")]
+        return ["env", *settings, "ETCD_LOG_LEVEL=error", *command_of(self.kind)]
+
+
 @pytest.fixture
-def terminal(start_server: StartServer, tmp_path: Path, request) -> Terminal:
+def home(tmp_path: Path) -> Path:
     folder = tmp_path / "home"
     folder.mkdir()
-    kind = request.param
-    return Terminal(kind, [start_server(kind, "--enable-v2=true")], folder)
+    return folder
 
 
-@pytest.mark.parametrize("terminal", ["petcd", "etcd"], indirect=True)
-def test_on_one_member(terminal: Terminal) -> None:
-    for step in [*status_of_cluster(1), *IN_ORDER, backup_of(1), *SNAPSHOT]:
-        if terminal.kind == "petcd" or not step.only_petcd:
-            terminal.follow(step)
+@pytest.mark.parametrize("kind", ["petcd", "etcd"])
+def test_on_one_member(start_server: StartServer, home: Path, kind: str) -> None:
+    server = start_server(kind, "--enable-v2=true")
+    terminal = Terminal(kind, [server], home)
+    terminal.type(status_of_cluster(1))
+    terminal.saved["member"] = terminal.output("member list").partition(":")[0]
+    terminal.type(WITH_KEYS)
+    terminal.type([backup_to("{backup_dir}", 1, 1)])
+    terminal.type([*status_of_cluster(1), *MEMBER_OF_ONE, *MESSAGES])
+    terminal.type([backup_to("{backup_dir}2", 1, 1), *SNAPSHOT])
+
+
+@pytest.mark.parametrize("member", [Server, FromFile], ids=["flags", "environment-file"])
+def test_on_three_members(home: Path, member: type[Server]) -> None:
+    servers = [member("petcd", name=f"etcd-0-{number}") for number in (8, 14, 17)]
+    cluster = Cluster(servers)
+    with contextlib.ExitStack() as stack:
+        for server in servers:
+            stack.callback(server.close)
+        asyncio.run(cluster.start())
+        started = time.monotonic()
+        terminal = Terminal("petcd", servers, home)
+        terminal.type(status_of_cluster(3))
+        terminal.type(WITH_KEYS)
+        terminal.type([backup_to("{backup_dir}", 3, 3)])
+        terminal.type(status_of_cluster(3))
+        until(lambda: time.monotonic() > started + CONNECTED_S, "the clock stands still")
+        terminal.type([REMOVE_MEMBER])
+        servers[2].stop()
+        joined = Server("petcd", name="etcd3")
+        stack.callback(joined.close)
+        terminal.servers = servers[:2]
+        terminal.saved["peer_url"] = joined.peer_url
+        terminal.type(ADD_MEMBER)
+        joined.initial_cluster = terminal.saved["initial_cluster"]
+        joined.initial_cluster_state = "existing"
+        asyncio.run(joined.start())
+        terminal.servers = [*servers[:2], joined]
+        terminal.type([*status_of_cluster(3), *MESSAGES])
+        terminal.type([backup_to("{backup_dir}2", 5, 4), *SNAPSHOT])

@@ -40,6 +40,7 @@ def pattern_of(text: str) -> str:
         ("<url>", r"http://[\w.:]+"),
         ("<time>", r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}"),
         ("<name>", r"[\w-]+"),
+        ("<cluster>", r"(?:[\w-]+=http://[\w.:]+,?)+"),
     ):
         shown = shown.replace(name, pattern)
     return shown
@@ -188,24 +189,54 @@ def status_of_cluster(members: int) -> list[Step]:
     """The list of members and their health; one of them leads."""
     leader, follower = MEMBER.format(leads="true"), MEMBER.format(leads="false")
     return [
-        Step("member list", leader + follower * (members - 1), unordered=True),
+        Step(
+            "member list",
+            leader + follower * (members - 1),
+            unordered=True,
+            names=("member", "([0-9a-f]+): name=etcd-0-17 "),
+        ),
         Step("cluster-health", HEALTHY * members + "cluster is healthy\n"),
     ]
 
 
 LEFT_OUT = "<time> I | ignoring EntryConfChange raft entry\n"
 ATTRIBUTES = "<time> I | ignoring member attribute update on /0/members/<id>/attributes\n"
-BACKUP = "backup --data-dir {data_dir} --backup-dir {backup_dir}"
 
 
-def backup_of(members: int) -> Step:
-    """The progress lines: each member was added to the cluster once, and named itself once."""
+def backup_to(directory: str, changes: int, starts: int) -> Step:
+    """The progress lines: a change for each member that came or went, the rest for each start."""
     return Step(
-        BACKUP, err=LEFT_OUT * members + ATTRIBUTES * members, unordered=True,
+        f"backup --data-dir {{data_dir}} --backup-dir {directory}",
+        err=LEFT_OUT * changes + ATTRIBUTES * starts,
+        unordered=True,
         only_petcd=OTHER_FORMAT,
-    )  # fmt: skip
+    )
 
 
+# The text leaves the URL out.
+ADD_WITHOUT_URL = Step(
+    "member add etcd3", err="Provide a name and a single member peerURL\n", code=1
+)
+MEMBER_OF_ONE = [
+    Step(
+        "member remove {member}",
+        err="Received an error trying to remove member <id>: client: etcd cluster is unavailable "
+        "or misconfigured; error #0: client: etcd member <url> has no leader\n",
+        code=1,
+    ),
+    ADD_WITHOUT_URL,
+]
+REMOVE_MEMBER = Step("member remove {member}", "Removed member <id> from cluster\n")
+ADD_MEMBER = [
+    ADD_WITHOUT_URL,
+    Step(
+        "member add etcd3 {peer_url}",
+        "Added member named etcd3 with ID <id> to cluster\n\n"
+        'ETCD_NAME="etcd3"\nETCD_INITIAL_CLUSTER="<cluster>"\n'
+        'ETCD_INITIAL_CLUSTER_STATE="existing"\n',
+        names=("initial_cluster", 'ETCD_INITIAL_CLUSTER="(.*)"'),
+    ),
+]
 SNAPSHOT = [
     Step(
         "--endpoints={endpoint} snapshot save mysnapshot.db",
@@ -226,4 +257,4 @@ SNAPSHOT = [
     ),
 ]
 
-IN_ORDER = [*ADDING, *DELETING, *UPDATING, *READING, *WATCHING, *MESSAGES]
+WITH_KEYS = [*ADDING, *DELETING, *UPDATING, *READING, *WATCHING]

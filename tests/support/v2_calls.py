@@ -47,9 +47,13 @@ class Player:
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self.base = self.index()
+
+    def index(self) -> int:
+        """The store's index now."""
         status, headers, _ = self.ask(Call("GET", KEYS))
         assert status == 200
-        self.base = int(headers["x-etcd-index"])
+        return int(headers["x-etcd-index"])
 
     def ask(self, call: Call) -> tuple[int, dict[str, str], bytes]:
         """The answer as it came."""

@@ -79,7 +79,7 @@ def run_remove(session: Session) -> None:
         members.member_remove(cluster, member_id, until)
     except V2Failure as error:
         text = f"Received an error trying to remove member {member_id}: {error}"
-        raise Complaint(text, ERROR) from None
+        raise Complaint(text.rstrip("\n"), ERROR) from None
     session.console.line(f"Removed member {member_id} from cluster")
 
 
