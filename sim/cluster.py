@@ -29,6 +29,7 @@ from petcd.server.opening import Opened, Opening
 from petcd.server.surroundings import Surroundings
 from petcd.storage.errors import StorageFailed
 from petcd.storage.memory import MemoryBackend
+from petcd.storage.snapshot_store import settle_memory
 from petcd.storage.wal import Wal
 from petcd.storage.wal_reader import valid_snapshots
 from petcd.transport.router import Router
@@ -127,6 +128,11 @@ class Run:
             if slot.founders:
                 return opening.found(wal, backend, identity, slot.founders)
             return opening.join(wal, backend, identity)
+        settle_memory(
+            disk.store,
+            lambda staged: load_applied(staged)[0],
+            lambda index: any(r.index == index for r in valid_snapshots(WAL_DIR, disk)),
+        )
         start = load_log_start(backend)
         if start is None:
             applied, _ = load_applied(backend)
