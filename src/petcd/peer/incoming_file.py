@@ -1,8 +1,8 @@
 """A file that is either there whole, synced and under its name, or not at all.
 
-    tmp<random> in the directory -> fsync -> rename to its name -> fsync of the directory
+    tmp<random>.snap.db in the directory -> fsync -> rename to its name -> fsync of the directory
 
-Every method may block and is called on a thread; a `discard` may come while a `write` is under way.
+What a crash leaves behind has the suffix by which the next start finds and removes it. Every method may block and is called on a thread; a `discard` may come while a `write` is under way.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import threading
 from pathlib import Path
 from typing import BinaryIO
 
-PREFIX = "tmp"
-"""As etcd names them, so that either removes what the other left behind in a crash."""
+PREFIX, SUFFIX = "tmp", ".snap.db"
 
 
 class IncomingFile:
@@ -57,7 +56,7 @@ class IncomingFile:
         if self._ended:
             raise OSError("discarded")
         if self._file is None:
-            descriptor, self._path = tempfile.mkstemp(prefix=PREFIX, dir=self._directory)
+            descriptor, self._path = tempfile.mkstemp(SUFFIX, PREFIX, self._directory)
             self._file = os.fdopen(descriptor, "wb")
         return self._file
 

@@ -33,6 +33,7 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from pathlib import Path
 from typing import Any
 
 from petcd.cluster import format_id
@@ -121,7 +122,7 @@ class PeerNetwork:
         if peer is None:
             self._loop.call_soon(self.context.events.snapshot_sent, message.to, False)
         else:
-            peer.send_snapshot(message, snapshot, size_bytes)
+            peer.send_snapshot(message, Path(snapshot), size_bytes)
 
     # -- members -----------------------------------------------------------------------------------
 
