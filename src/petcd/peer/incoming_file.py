@@ -2,7 +2,8 @@
 
     tmp<random>.snap.db in the directory -> fsync -> rename to its name -> fsync of the directory
 
-What a crash leaves behind has the suffix by which the next start finds and removes it. Every method may block and is called on a thread; a `discard` may come while a `write` is under way.
+What a crash leaves behind has the suffix by which the next start finds and removes it. Every
+method may block and is called on a thread; a `discard` may come while a `write` is under way.
 """
 
 from __future__ import annotations
