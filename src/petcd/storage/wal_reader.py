@@ -4,7 +4,9 @@ The rules of a replay, all of them etcd's:
 * an entry replaces the entry of the same index and everything behind it (a new leader overwrote an
   uncommitted tail); a hole between entries is damage;
 * the last hard state wins; the metadata must be the same in every segment;
-* the position to start from must have a snapshot record of the same index and term.
+* the position to start from must have a snapshot record of the same index and term;
+* if the log had another entry there, the snapshot came from a leader in the place of everything
+  before: entries that were written before it are not entries behind it (a rule of ours).
 
 The CRC covers the data of a record, not its type, and an entry without data has the shape of a hard
 state.  So what one flipped bit in a type would make of a record is told by Raft's own laws: terms
@@ -80,6 +82,7 @@ class LogReader:
     __slots__ = (
         "_file",
         "_has_metadata",
+        "_term_there",
         "batch_start",
         "crc",
         "directory",
@@ -108,6 +111,7 @@ class LogReader:
         self.matched = start is None
         self._file = ""
         self._has_metadata = False
+        self._term_there = 0  # of the log's entry at the start, as long as none was met
 
     def read(self, segments: list[Segment]) -> None:
         """Read `segments`, the last of which may have a torn tail.
@@ -154,7 +158,9 @@ class LogReader:
                     if closed:
                         self.batch_start, closed = offset, False
                     entry_type, term, index, payload = parse_raft_entry(data)
-                    if index > start:
+                    if index == start:
+                        self._term_there = term
+                    elif index > start:
                         self._make_place(offset, term, index)
                         entries.append(Entry(entry_type, term, index, payload))
                     self.last_index = index
@@ -201,6 +207,8 @@ class LogReader:
         if snapshot.index == self.start_index:
             if snapshot.term != self.start_term:
                 raise WalSnapshotNotFound(self.directory, self.start_index, self.start_term)
+            if not self.matched and self._term_there not in (0, snapshot.term):
+                self.replay.entries.clear()
             self.matched = True
 
     def _take_metadata(self, data: bytes, offset: int) -> None:

@@ -172,6 +172,25 @@ def test_snapshots_beyond_the_commit_index_are_not_valid(directory: str) -> None
     assert [snapshot.index for snapshot in valid_snapshots(directory)] == [0, 20]
 
 
+@pytest.mark.parametrize("there", [1, 2])
+def test_a_snapshot_in_the_place_of_other_entries_ends_them(directory: str, there: int) -> None:
+    """An entry of another term at its index: a leader's snapshot replaced all that was written."""
+    wal = Wal.create(directory, b"m", **SMALL)
+    wal.save(HardState(2, 1, 3), [entry(index, there) for index in range(1, 11)])
+    wal.sync()
+    wal.save_snapshot(6, 2, ConfState([1]))
+    wal.save(HardState(2, 1, 6), [])
+    wal.sync()
+    wal.close()
+    wal, replay = Wal.open(directory, (6, 2), **SMALL)
+    assert [e.index for e in replay.entries] == ([] if there == 1 else [7, 8, 9, 10])
+    wal.save(HardState(2, 1, 7), [entry(7, 2)])
+    wal.sync()
+    wal.close()
+    replay = read_log(directory, (6, 2))
+    assert [(e.index, e.term) for e in replay.entries] == [(7, 2)]
+
+
 def test_a_snapshot_ahead_of_the_entries_moves_the_index(directory: str) -> None:
     wal = Wal.create(directory, b"m", **SMALL)
     wal.save(HardState(1, 1, 3), [entry(1), entry(2), entry(3)])
