@@ -90,6 +90,11 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
         "etcdserver: request timed out, leader transfer took too long",
     ),
     member.NotServedByLearner: (UNAVAILABLE, "etcdserver: rpc not supported for learner"),
+    member.V2NotWritable: (
+        FAILED_PRECONDITION,
+        "petcd: v2 writes are refused while the cluster has members of etcd, or members that were "
+        "added and have not started: etcd keeps the data of v2 apart",
+    ),
     member.Stopped: (UNAVAILABLE, "etcdserver: server stopped"),
     MemberKnown: (FAILED_PRECONDITION, "etcdserver: member ID already exist"),
     MemberUnknown: (NOT_FOUND, "etcdserver: member not found"),

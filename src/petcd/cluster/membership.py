@@ -3,6 +3,9 @@
     bucket `members`          key: id in hexadecimal, value: JSON {"id", "peerURLs", "name", ...}
     bucket `members_removed`  key: id in hexadecimal, value: "removed"
     bucket `cluster`          key: "clusterVersion", value: "3.5.0"
+                              keys of our own, that etcd does not look at:
+                              "petcdFounded", value: "1": the log was read from its beginning
+                              "petcd/" and an id: what the member said it is, "" for etcd
 
 Invariants: an id once removed never comes back; a member is in exactly one of the two buckets;
 what the backend holds equals what is in memory. The JSON is etcd's, so that a snapshot taken
@@ -21,6 +24,8 @@ MEMBERS_REMOVED = b"members_removed"
 CLUSTER = b"cluster"
 CLUSTER_VERSION_KEY = b"clusterVersion"
 REMOVED_VALUE = b"removed"
+_FOUNDED_KEY = b"petcdFounded"
+_KIND_PREFIX = b"petcd/"
 
 
 class ClusterBackend(Protocol):
@@ -117,11 +122,15 @@ class Membership:
         self.cluster_id = cluster_id
         self.local_id = local_id
         self.version: str | None = None
+        # Whether no member is, or may be, one of etcd, which keeps the data of v2 apart.
+        self.is_all_petcd = True
         # Counts changes of the list, for whoever follows it.
         self.changes = 0
         self._learners_max = learners_max
         self._members: dict[int, MemberInfo] = {}
         self._removed: set[int] = set()
+        self._is_founded = False
+        self._kinds: dict[int, str] = {}
 
     def load(self) -> None:
         """Read members, removed ids and the cluster version from the backend."""
@@ -131,6 +140,13 @@ class Membership:
             self._members[member.id] = member
         self._removed = {int(key, 16) for key, _ in self._backend.scan(MEMBERS_REMOVED, b"", None)}
         self.changes += 1
+        self._is_founded = self._backend.get(CLUSTER, _FOUNDED_KEY) is not None
+        past_prefix = _KIND_PREFIX[:-1] + b"0"
+        self._kinds = {
+            int(key[len(_KIND_PREFIX) :], 16): value.decode()
+            for key, value in self._backend.scan(CLUSTER, _KIND_PREFIX, past_prefix)
+        }
+        self._look_at_kinds()
         version = self._backend.get(CLUSTER, CLUSTER_VERSION_KEY)
         self.version = version.decode() if version is not None else None
 
@@ -150,6 +166,12 @@ class Membership:
     def local(self) -> MemberInfo | None:
         """This member's own record; None once removed or before the first entry is applied."""
         return self._members.get(self.local_id)
+
+    def _look_at_kinds(self) -> None:
+        """A founder is taken for petcd until it says otherwise, a member that was added for etcd.
+        So is one of which nothing is known, since the list came with a snapshot of etcd."""
+        unknown = "petcd" if self._is_founded else ""
+        self.is_all_petcd = all(self._kinds.get(i, unknown) for i in self._members)
 
     # -- checks -------------------------------------------------------------------------------
 
@@ -195,9 +217,15 @@ class Membership:
 
     # -- changes ------------------------------------------------------------------------------
 
-    def add(self, member: MemberInfo) -> None:
+    def add(self, member: MemberInfo, is_founder: bool = False) -> None:
         """Add a member or learner."""
         self._put(member)
+        if not is_founder:
+            self._set_kind(member.id, "")
+        elif not self._is_founded:
+            self._is_founded = True
+            self._backend.put(CLUSTER, _FOUNDED_KEY, b"1")
+            self._look_at_kinds()
 
     def promote(self, member_id: int) -> None:
         """Make a learner a voter."""
@@ -208,6 +236,9 @@ class Membership:
         key = format_id(member_id).encode()
         self._members.pop(member_id, None)
         self._removed.add(member_id)
+        if self._kinds.pop(member_id, None) is not None:
+            self._backend.delete(CLUSTER, _KIND_PREFIX + key)
+        self._look_at_kinds()
         self.changes += 1
         self._backend.delete(MEMBERS, key)
         self._backend.put(MEMBERS_REMOVED, key, REMOVED_VALUE)
@@ -216,16 +247,28 @@ class Membership:
         """Change the peer URLs, and nothing else."""
         self._put(replace(self._members[member_id], peer_urls=tuple(peer_urls)))
 
-    def publish(self, member_id: int, name: str, client_urls: Iterable[str]) -> None:
-        """Record what a member says of itself; an entry of a removed member is ignored."""
+    def publish(
+        self, member_id: int, name: str, client_urls: Iterable[str], petcd_version: str = ""
+    ) -> None:
+        """Record what a member says of itself; an entry of a removed member is ignored.
+
+        `petcd_version` is empty for a member of etcd.
+        """
         known = self._members.get(member_id)
         if known is not None:
             self._put(replace(known, name=name, client_urls=tuple(client_urls)))
+            self._set_kind(member_id, petcd_version)
 
     def set_version(self, version: str) -> None:
         """Record the version all members agreed on, such as "3.5.0"."""
         self.version = version
         self._backend.put(CLUSTER, CLUSTER_VERSION_KEY, version.encode())
+
+    def _set_kind(self, member_id: int, petcd_version: str) -> None:
+        self._kinds[member_id] = petcd_version
+        key = _KIND_PREFIX + format_id(member_id).encode()
+        self._backend.put(CLUSTER, key, petcd_version.encode())
+        self._look_at_kinds()
 
     def _put(self, member: MemberInfo) -> None:
         self._members[member.id] = member

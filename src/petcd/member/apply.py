@@ -22,6 +22,7 @@ from petcd.lease import LeaseError, Lessor
 from petcd.member.alarms import AlarmStore
 from petcd.member.bare_requests import apply_bare_request
 from petcd.member.errors import ClusterCorrupt, NoSpace, NotSupported
+from petcd.member.publishing import PublishRequest
 from petcd.member.quota import LEASE_OVERHEAD_BYTES, PUT_OVERHEAD_BYTES, Quota, txn_cost
 from petcd.member.v2 import V2View
 from petcd.member.v2.errors import V2Refused
@@ -33,7 +34,7 @@ from petcd.wire.hot import parse_internal, parse_put
 from petcd.wire.kv import CompactionRequest, DeleteRangeRequest, TxnRequest
 from petcd.wire.lease import LeaseCheckpointRequest, LeaseGrantRequest, LeaseRevokeRequest
 from petcd.wire.maintenance import AlarmAction, AlarmMember, AlarmRequest, AlarmType
-from petcd.wire.membership import ClusterMemberAttrSetRequest, ClusterVersionSetRequest
+from petcd.wire.membership import ClusterVersionSetRequest
 from petcd.wire.v2request import Request
 
 # Field numbers of InternalRaftRequest, which name the request in the log.
@@ -246,10 +247,15 @@ class Applier:
         return None
 
     def _cluster_member_attr_set(self, body: bytes) -> Outcome:
-        request = ClusterMemberAttrSetRequest.decode(body)
+        request = PublishRequest.decode(body)
         attributes = request.member_attributes
         if attributes is not None:
-            self.membership.publish(request.member_ID, attributes.name, attributes.client_urls)
+            self.membership.publish(
+                request.member_ID,
+                attributes.name,
+                attributes.client_urls,
+                request.petcd_version,
+            )
         return None
 
 

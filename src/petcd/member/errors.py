@@ -74,6 +74,10 @@ class NotServedByLearner(RequestRefused):
     """A learner does not serve this."""
 
 
+class V2NotWritable(RequestRefused):
+    """Members of etcd are in the cluster, which keep what v2 writes apart from what v3 writes."""
+
+
 class Stopped(RequestRefused):
     """The member is shutting down."""
 

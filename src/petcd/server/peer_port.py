@@ -11,15 +11,17 @@ It is there before the member is ready, since nobody becomes ready without the o
 import asyncio
 import json
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
+from petcd.cluster import MemberInfo
 from petcd.peer.door import Door, members_handler, path_of, peer_limits
 from petcd.peer.http_errors import send_method_not_allowed
 from petcd.peer.identity import Identity
 from petcd.peer.network import PeerNetwork
+from petcd.peer.remote_requests import get_versions
 from petcd.raft.types import Message
 from petcd.server.config import ServerConfig
 from petcd.server.engine import Engine
@@ -126,10 +128,7 @@ class PeerPort:
         done: Callable[[int, bytes], None],
     ) -> None:
         """See PeerCalls."""
-        asking = self._ask(member_id, target, body, timeout_s, done)
-        task = self.network.client.loop.create_task(asking)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._begin(self._ask(member_id, target, body, timeout_s, done))
 
     async def _ask(
         self,
@@ -153,6 +152,22 @@ class PeerPort:
             done(answer.status, answer.body)
             return
         done(0, b"")
+
+    def ask_versions(
+        self, members: Sequence[MemberInfo], done: Callable[[Mapping[int, str | None]], None]
+    ) -> None:
+        """See `petcd.server.cluster_version.AskVersions`."""
+
+        async def asking() -> None:
+            found = await get_versions(self.network.client, members)
+            done({i: None if said is None else said.server for i, said in found.items()})
+
+        self._begin(asking())
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = self.network.client.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def stop(self) -> None:
         """Close every connection and the door."""

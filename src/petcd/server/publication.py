@@ -1,28 +1,25 @@
-"""What a member says of itself after start: name, client URLs, and as leader the cluster version.
+"""What a member says of itself after start: name, client URLs, and that it is petcd.
 
-Both are log entries, so every member knows them, and a member that never published counts as not
-started. Publishing is repeated until it is in the log.
+A log entry, so every member knows it, and a member that never published counts as not started.
+Publishing is repeated until it is in the log. Members of etcd read what they know of it.
 """
 
 from collections.abc import Callable
 
 from petcd.api.host import Finish
 from petcd.member import Member
-from petcd.member.apply import CLUSTER_MEMBER_ATTR_SET, CLUSTER_VERSION_SET
+from petcd.member.apply import CLUSTER_MEMBER_ATTR_SET
 from petcd.member.errors import Stopped
-from petcd.version import CLUSTER_VERSION
+from petcd.member.publishing import PublishRequest
+from petcd.version import PETCD_VERSION
 from petcd.wire.hot import internal_request
-from petcd.wire.membership import (
-    Attributes,
-    ClusterMemberAttrSetRequest,
-    ClusterVersionSetRequest,
-)
+from petcd.wire.membership import Attributes
 
 Propose = Callable[[int, bytes, Finish, None], None]
 
 
 class Publication:
-    """Publishes once; `done` is called when both entries are applied."""
+    """Publishes once; `done` is called when the entry is applied."""
 
     def __init__(
         self,
@@ -42,22 +39,14 @@ class Publication:
 
     def start(self) -> None:
         """Propose the attributes."""
-        body = ClusterMemberAttrSetRequest(
+        body = PublishRequest(
             member_ID=self._member.id,
             member_attributes=Attributes(name=self._name, client_urls=list(self._client_urls)),
+            petcd_version=PETCD_VERSION,
         ).encode()
         self._send(CLUSTER_MEMBER_ATTR_SET, body, self._attributes_applied)
 
     def _attributes_applied(self, context: None, outcome: object) -> None:
-        if isinstance(outcome, Exception):
-            self._try_again(outcome)
-        elif self._member.membership.version == CLUSTER_VERSION:
-            self._done()
-        else:
-            body = ClusterVersionSetRequest(ver=CLUSTER_VERSION).encode()
-            self._send(CLUSTER_VERSION_SET, body, self._version_applied)
-
-    def _version_applied(self, context: None, outcome: object) -> None:
         if isinstance(outcome, Exception):
             self._try_again(outcome)
         else:

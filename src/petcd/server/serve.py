@@ -108,7 +108,7 @@ class Server:
             config, identity, log, self._peer_worker, data_dir.snap_path
         )
         engine = self._engine = Engine(
-            opened, port.network, surroundings, config, log, self._die, port
+            opened, port.network, surroundings, config, log, self._die, port, port.ask_versions
         )
         self._metrics = self._metrics_of(engine)
         port.connect(engine, self._removed)
@@ -158,6 +158,8 @@ class Server:
         engine.runtime.sync_durations_s = metrics.wal_fsync.observe
         engine.committer.durations_s = metrics.backend_commit.observe
         engine.operations.defrag_durations_s = metrics.defrag.observe
+        assert self._peer_port is not None
+        metrics.watch_peers(self._peer_port.network.counters.samples)
         return metrics
 
     async def _listen(self, sockets: list[socket.socket], engine: Engine) -> None:

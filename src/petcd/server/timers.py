@@ -12,6 +12,7 @@ from collections.abc import Callable
 from petcd.member.apply import COMPACTION, LEASE_CHECKPOINT, LEASE_REVOKE, V2
 from petcd.member.quota import Quota
 from petcd.server.auto_compaction import AutoCompaction
+from petcd.server.cluster_version import ClusterVersion
 from petcd.server.log import LogLines
 from petcd.server.runtime import Runtime
 from petcd.server.surroundings import Handle, Surroundings
@@ -46,6 +47,7 @@ class Timers:
         self,
         surroundings: Surroundings,
         runtime: Runtime,
+        cluster_version: ClusterVersion,
         quota: Quota,
         compaction: AutoCompaction | None,
         log: LogLines,
@@ -60,6 +62,7 @@ class Timers:
         self._loop = surroundings.loop
         self._wall_ns = surroundings.wall_ns
         self._runtime = runtime
+        self._cluster_version = cluster_version
         self._quota = quota
         self._compaction = compaction
         self._log = log
@@ -102,6 +105,7 @@ class Timers:
     def _lead(self) -> None:
         """The duties of a leader; the lessor answers nothing when this member is none."""
         runtime = self._runtime
+        self._cluster_version.tend()
         if not runtime.member.is_leader:
             return
         if not self._confirming:

@@ -21,7 +21,7 @@ from petcd.api.v2.keys_request import KeysRequest
 from petcd.api.v2.listing_cache import ListingCache
 from petcd.api.v2.watching import Watching
 from petcd.member.apply import V2
-from petcd.member.errors import NoSpace
+from petcd.member.errors import NoSpace, V2NotWritable
 from petcd.member.quota import PUT_OVERHEAD_BYTES
 from petcd.member.v2 import nodes, paths
 from petcd.member.v2.errors import V2Refused
@@ -143,6 +143,9 @@ class KeysHandler:
 
     def _propose(self, request_id: int, body: bytes, context: Context) -> None:
         host = self._host
+        if not host.member.membership.is_all_petcd:
+            self._fail(context[0], V2NotWritable(), context[1])
+            return
         if PUT_OVERHEAD_BYTES + len(body) >= host.room_bytes and b"\x12\x06DELETE" not in body[:24]:
             host.raise_nospace()
             self._fail(context[0], NoSpace(), context[1])
