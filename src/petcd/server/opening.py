@@ -123,7 +123,8 @@ class Opening:
         # The commit index is not synced for its own sake, so the disk may know less of it than
         # the store; what is applied was committed.
         held = replay.hard_state
-        storage.set_hard_state(HardState(held.term, held.vote, max(held.commit, applied_index)))
+        commit = max(held.commit, applied_index)
+        storage.set_hard_state(_of_its_entries(held, replay.entries, commit))
         identity = Metadata.decode(replay.metadata)
         member, quota = self._assemble(backend, storage, identity)
         is_new = not replay.entries and not conf_state.voters and held.is_empty()
@@ -167,6 +168,17 @@ class Opening:
         )
         member = Member(node, storage, applier, backend, applied, config.election_ms / 1000)
         return member, quota
+
+
+def _of_its_entries(held: HardState, entries: Sequence[Entry], commit: int) -> HardState:
+    """The hard state, in the term of the last entry at least.
+
+    A torn write may have left entries of a new term without the hard state behind them. Nothing
+    was promised in that term yet, no vote either: that would have been synced before.
+    """
+    if entries and entries[-1].term > held.term:
+        return HardState(entries[-1].term, 0, commit)
+    return HardState(held.term, held.vote, commit)
 
 
 def bootstrap(member: Member, members: Sequence[MemberInfo]) -> None:
