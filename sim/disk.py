@@ -28,6 +28,11 @@ from petcd.storage.memory import MemoryStore
 SECTOR_BYTES = 512
 
 
+# (offset, what stood there, length of the file before, what was written); written None for a
+# truncation.
+Pending = list[tuple[int, bytes, int, bytes | None]]
+
+
 class Inode:
     """The bytes of a file as the process sees it, and how to take back what was not synced.
 
@@ -40,9 +45,7 @@ class Inode:
     def __init__(self) -> None:
         self.content = bytearray()
         self.on_disk: bytearray | None = None
-        # (offset, what stood there, length of the file before, what was written); written None
-        # for a truncation.
-        self.unsynced: list[tuple[int, bytes, int, bytes | None]] = []
+        self.unsynced: Pending = []
 
     def write(self, offset: int, data: bytes) -> None:
         content = self.content
@@ -72,38 +75,56 @@ class Inode:
         self.content, self.on_disk = kept, self.content
 
     def crash(self, random: Random) -> None:
-        """Keep what was synced, and of the rest what chance lets through."""
+        """Keep what was synced, and of the rest what chance lets through.
+
+        Either the first few writes and a part of the next one, or any sectors as they were after
+        any of the writes: a sector is written from the cache, where it is whole.
+        """
         self.drop_cache()
         pending, self.unsynced = self.unsynced, []
-        content = self.content
         for offset, before, length, _ in reversed(pending):
-            content[offset : offset + len(before)] = before
-            if len(content) > length:
-                del content[length:]
-            elif len(content) < length:
-                content += bytes(length - len(content))
-        for offset, _, _, data in pending:
-            if data is not None:
-                self._survive(offset, data, random)
-            elif random.random() < 0.5:
-                del content[offset:]
-
-    def _survive(self, offset: int, data: bytes, random: Random) -> None:
-        """One unsynced write: nothing of it, all, a first part, or any of its sectors."""
-        fate = random.random()
-        if fate < 0.3:
-            return
-        if fate < 0.6:
-            self._put(offset, data)
-        elif fate < 0.8:
-            self._put(offset, data[: random.randrange(len(data) + 1)])
+            self._restore(offset, before, length)
+        cuts = any(data is None for _, _, _, data in pending)
+        if cuts or random.random() < 0.5:
+            self._keep_first(pending, random)
         else:
+            self._keep_sectors(pending, random)
+
+    def _restore(self, offset: int, before: bytes, length: int) -> None:
+        content = self.content
+        content[offset : offset + len(before)] = before
+        if len(content) > length:
+            del content[length:]
+        elif len(content) < length:
+            content += bytes(length - len(content))
+
+    def _keep_first(self, pending: Pending, random: Random) -> None:
+        """The first writes, and of the next one the first bytes."""
+        kept = random.randrange(len(pending) + 1)
+        for offset, _, _, data in pending[:kept]:
+            if data is None:
+                del self.content[offset:]
+            else:
+                self._put(offset, data)
+        for offset, _, _, data in pending[kept : kept + 1]:
+            if data is not None:
+                self._put(offset, data[: random.randrange(len(data) + 1)])
+
+    def _keep_sectors(self, pending: Pending, random: Random) -> None:
+        """Each sector for itself, as it was after some of its writes."""
+        sectors: dict[int, list[tuple[int, bytes]]] = {}
+        for offset, _, _, data in pending:
+            assert data is not None
             start = 0
             while start < len(data):
-                end = min(len(data), start + SECTOR_BYTES - (offset + start) % SECTOR_BYTES)
-                if random.random() < 0.5:
-                    self._put(offset + start, data[start:end])
+                place = offset + start
+                end = min(len(data), start + SECTOR_BYTES - place % SECTOR_BYTES)
+                piece = (place, data[start:end])
+                sectors.setdefault(place // SECTOR_BYTES, []).append(piece)
                 start = end
+        for pieces in sectors.values():
+            for place, piece in pieces[: random.randrange(len(pieces) + 1)]:
+                self._put(place, piece)
 
     def _put(self, offset: int, data: bytes) -> None:
         content = self.content
