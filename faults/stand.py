@@ -8,11 +8,16 @@ import time
 from collections.abc import Sequence
 
 from bench.clusters import UNREACHABLE, Cluster, call, leader_of, member_id, status
-from bench.requests import HASH_KV, MEMBER_ADD, MEMBER_REMOVE, RANGE, one_range
+from bench.requests import HASH_KV, MEMBER_ADD, MEMBER_REMOVE, MOVE_LEADER, RANGE, one_range
 from bench.servers import START_TIMEOUT_S, Server, ServerFailed
 from faults.proxy import Network, Proxy
 from petcd.wire.cluster import MemberAddRequest, MemberAddResponse, MemberRemoveRequest
-from petcd.wire.maintenance import HashKVRequest, HashKVResponse, StatusResponse
+from petcd.wire.maintenance import (
+    HashKVRequest,
+    HashKVResponse,
+    MoveLeaderRequest,
+    StatusResponse,
+)
 
 POLL_S = 0.05
 CHANGE_TIMEOUT_S = 20.0  # of membership: the leader must first be connected to the others
@@ -149,8 +154,11 @@ class Stand:
 
     # --- membership ---
 
-    async def replace(self, member: Server) -> None:
-        """Removes the member for good and lets a new one with an empty disk take its place."""
+    async def replace(self, member: Server, kind: str = "") -> None:
+        """Removes the member for good and lets a new one with an empty disk take its place.
+
+        The new one may be of another kind, `petcd` or `etcd`.
+        """
         others = [one for one in self.awake() if one is not member]
         self.kill(member)
         await self.change(others, MEMBER_REMOVE, MemberRemoveRequest(ID=self.ids[member.name]))
@@ -163,7 +171,15 @@ class Stand:
         self.network.names[added.ID] = member.name
         shutil.rmtree(member.folder / "data")
         member.initial_cluster_state = "existing"
+        member.kind = kind or member.kind
         self.spawn(member)
+
+    async def lead(self, member: Server) -> None:
+        """Hands the lead to this member."""
+        leader = await self.leader_soon()
+        if leader is not member:
+            request = MoveLeaderRequest(targetID=self.ids[member.name])
+            await call(leader, MOVE_LEADER, request.encode(), CHANGE_TIMEOUT_S)
 
     async def change(
         self, others: Sequence[Server], path: str, request: MemberAddRequest | MemberRemoveRequest
