@@ -41,6 +41,8 @@ def name_server(zone: Zone) -> Iterator[tuple[str, int]]:
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        yield sock.getsockname()
-        sock.sendto(b"", sock.getsockname())
-        thread.join(10)
+        try:
+            yield sock.getsockname()
+        finally:
+            sock.sendto(b"", sock.getsockname())
+            thread.join(10)

@@ -9,10 +9,12 @@ import platform
 import sys
 from collections.abc import Callable
 
+from petcd.cli import etcd_gateway
 from petcd.cli.etcd_help import USAGE, flag_help
 from petcd.cli.serving import serve
 from petcd.server.bootstrap import DataUnusable
 from petcd.server.config import ConfigError, ServerConfig, environment, load_config
+from petcd.server.discovery_registry import ClusterFull
 from petcd.server.log import Logger
 from petcd.server.proxying import ProxyServer, is_proxy
 from petcd.server.serve import Server
@@ -78,20 +80,25 @@ class Member:
 
 def serve_member_or_proxy(config: ServerConfig, log: Logger) -> None:
     """Serve until a signal ends it. Raises what a start raises."""
-    service = ProxyServer(config, log) if is_proxy(config) else Member(config, log)
 
-    def show() -> None:
+    def show(kind: str) -> None:
         if sys.stderr.isatty():
-            sys.stderr.write(banner(config, "member" if isinstance(service, Member) else "proxy"))
+            sys.stderr.write(banner(config, kind))
 
-    serve(service, log, show)
+    if not is_proxy(config):
+        try:
+            serve(Member(config, log), log, lambda: show("member"))
+            return
+        except ClusterFull as error:
+            if config.discovery.fallback != "proxy":
+                raise
+            log.warn("discovery cluster is full, falling back to proxy", error=str(error))
+    serve(ProxyServer(config, log), log, lambda: show("proxy"))
 
 
 def run(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
     if arguments and arguments[0] == "gateway":
-        from petcd.cli import etcd_gateway  # with DNS, which a member seldom needs
-
         return etcd_gateway.run(arguments[1:])
     if any(word in ("-h", "-help", "--help") for word in arguments):
         sys.stderr.write(USAGE)

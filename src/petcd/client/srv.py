@@ -15,10 +15,6 @@ import random
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import dns.exception
-import dns.rdatatype
-import dns.resolver
-
 LOOKUP_TIMEOUT_S = 10.0
 """For one name, all servers and repetitions together."""
 
@@ -52,6 +48,9 @@ def service_of(service: str, name: str, scheme: str) -> str:
 
 def resolver(address: tuple[str, int] | None = None) -> Lookup:
     """A look-up through the system's name servers, or through the one at `address`."""
+    import dns.exception  # slow to import and seldom needed
+    import dns.rdatatype
+    import dns.resolver
 
     def lookup(service: str, domain: str) -> list[Target]:
         asked = f"_{service}._tcp.{domain}"

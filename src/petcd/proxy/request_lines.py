@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from petcd.transport.http import Header, HttpRequest
 
@@ -44,10 +43,9 @@ def request_bytes(request: HttpRequest, authority: str) -> bytes:
         if not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
             raise Unspeakable("malformed header")
     method = request.method.encode("ascii", "replace")
-    target = origin_form(request.target)
-    if not _TOKEN.fullmatch(method) or not _TARGET.fullmatch(target):
+    if not _TOKEN.fullmatch(method) or not _TARGET.fullmatch(request.target):
         raise Unspeakable("malformed request line")
-    lines = [method + b" " + target.encode() + b" HTTP/1.1\r\n"]
+    lines = [method + b" " + request.target.encode() + b" HTTP/1.1\r\n"]
     lines += [name + b": " + value + b"\r\n" for name, value in fields]
     return b"".join([*lines, b"\r\n", request.body])
 
@@ -62,14 +60,6 @@ def end_to_end(headers: Sequence[Header]) -> list[Header]:
     }
     dropped = HOP_BY_HOP | named
     return [field for field in headers if field[0] not in dropped]
-
-
-def origin_form(target: str) -> str:
-    """The target as a member expects it; clients of forward proxies send whole URLs."""
-    if target.startswith("/") or target == "*":
-        return target
-    parts = urlsplit(target)
-    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
 def _forwarded_for(request: HttpRequest) -> bytes:

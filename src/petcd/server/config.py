@@ -70,6 +70,8 @@ class DiscoveryConfig:
     srv_name: str
     token: str
     endpoints: tuple[str, ...]
+    dial_timeout_s: float
+    request_timeout_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,11 +353,25 @@ def check(settings: Settings) -> None:
             check_bindable(settings.value(name))
         except ValueError as error:
             raise ConfigError(str(error)) from None
+    _check_bootstrap(settings)
     given = settings.given
     missing = "listen-client-urls" in given and "advertise-client-urls" not in given
     if missing and not _may_be_proxy(settings):
         raise ConfigError(
             "--advertise-client-urls is required when --listen-client-urls is set explicitly"
+        )
+
+
+def _check_bootstrap(settings: Settings) -> None:
+    """One way to find the first members, and all that it needs."""
+    if bool(settings.text("discovery-token")) != bool(settings.text("discovery-endpoints")):
+        raise ConfigError("both --discovery-token and --discovery-endpoints need to be set")
+    ways = ("discovery", "discovery-endpoints", "discovery-srv")
+    given = [name for name in ways if settings.text(name)]
+    if len(given) + ("initial-cluster" in settings.given) > 1:
+        raise ConfigError(
+            "multiple discovery or bootstrap flags are set. Choose one of "
+            '"initial-cluster", "discovery", "discovery-endpoints" or "discovery-srv"'
         )
 
 
@@ -441,6 +457,8 @@ def _discovery_config(settings: Settings) -> DiscoveryConfig:
         srv_name=settings.text("discovery-srv-name"),
         token=settings.text("discovery-token"),
         endpoints=settings.value("discovery-endpoints"),
+        dial_timeout_s=settings.value("discovery-dial-timeout"),
+        request_timeout_s=settings.value("discovery-request-timeout"),
     )
 
 

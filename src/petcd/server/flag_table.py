@@ -13,6 +13,7 @@ Names, defaults and sections are etcd's as of 3.5 and 3.6, so that unit files, s
 manifests work unchanged. Where a default differs on purpose the note says so.
 """
 
+from petcd.server.discovery_flags import DISCOVERY
 from petcd.server.flag import Flag, Kind, Support
 
 USED, NO_EFFECT, REFUSED = Support.USED, Support.NO_EFFECT, Support.REFUSED
@@ -152,20 +153,7 @@ CLUSTERING = (
         "http://localhost:2379",
         "Client URLs of this member that clients shall use.",
     ),
-    Flag("discovery", T, "", "Discovery URL.", REFUSED, _ONE_MEMBER),
-    Flag(
-        "discovery-fallback",
-        T,
-        "proxy",
-        "What to do when discovery is full.",
-        NO_EFFECT,
-        _ONE_MEMBER,
-    ),
-    Flag("discovery-proxy", T, "", "HTTP proxy for discovery.", NO_EFFECT, _ONE_MEMBER),
-    Flag("discovery-srv", T, "", "DNS domain to find members in.", REFUSED, _ONE_MEMBER),
-    Flag("discovery-srv-name", T, "", "Suffix of the SRV name.", NO_EFFECT, _ONE_MEMBER),
-    Flag("discovery-token", T, "", "Token of v3 discovery.", REFUSED, _ONE_MEMBER),
-    Flag("discovery-endpoints", L, "", "Endpoints of v3 discovery.", REFUSED, _ONE_MEMBER),
+    *DISCOVERY,
     Flag(
         "strict-reconfig-check",
         B,

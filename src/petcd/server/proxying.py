@@ -19,6 +19,7 @@ from petcd.api.http import Origins
 from petcd.proxy.membership import ClusterFile
 from petcd.proxy.proxy import Proxy, ProxySettings
 from petcd.server.config import ConfigError, ServerConfig
+from petcd.server.discovery import discovered_by_proxy
 from petcd.server.founding import parse_initial_cluster
 from petcd.server.log import Logger
 from petcd.server.serve import bind, transport_limits
@@ -68,7 +69,8 @@ class ProxyServer:
         if known is not None:
             self._log.info("proxy using peer URLS from cluster file", peer_urls=known)
             return known
-        members = parse_initial_cluster(self.config.initial_cluster)
+        config = await discovered_by_proxy(self.config, self._log)
+        members = parse_initial_cluster(config.initial_cluster)
         found = tuple(sorted(url for urls in members.values() for url in urls))
         self._log.info("proxy using peer URLS", peer_urls=found)
         return found

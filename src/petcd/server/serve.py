@@ -3,6 +3,7 @@
 The only place where everything is put together. Start and stop in order:
 
     bind client and peer ports (a taken port must not leave a new data directory behind)
+    a new member: find the others, when that is left to discovery
     open the data, take turns until this member leads and has published itself
     accept clients, say that it is ready
     ...
@@ -30,6 +31,7 @@ from petcd.api.v3.watch import WatchService
 from petcd.cluster import MemberInfo, format_id
 from petcd.server.bootstrap import describe, has_run, restart, start_anew
 from petcd.server.config import ConfigError, ServerConfig
+from petcd.server.discovery import discovered
 from petcd.server.engine import GRPC_OVERHEAD_BYTES, Engine
 from petcd.server.joining import FirstStart, first_start
 from petcd.server.log import Logger
@@ -79,6 +81,7 @@ class Server:
         sockets = self._bind(config.listen_client_urls)
         peer_sockets = self._bind(config.listen_peer_urls)
         metrics_sockets = self._bind(config.listen_metrics_urls)
+        config = self.config = await discovered(config, log)
         data_dir = self._data_dir = DataDir(config.data_dir, config.wal_dir)
         hosts: Sequence[MemberInfo] = ()
         if has_run(data_dir):

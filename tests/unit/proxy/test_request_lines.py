@@ -45,14 +45,6 @@ def test_what_belongs_to_one_connection_stays_there():
 
 
 @pytest.mark.parametrize(
-    ("target", "sent"),
-    [("http://h:1/v2/keys?x=1", "/v2/keys?x=1"), ("http://h:1", "/"), ("*", "*"), ("/", "/")],
-)
-def test_a_whole_url_becomes_a_path(target, sent):
-    assert written(target=target)[0] == f"GET {sent} HTTP/1.1"
-
-
-@pytest.mark.parametrize(
     "bad",
     [
         {"target": "/a b"},
