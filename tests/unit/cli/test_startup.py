@@ -30,10 +30,19 @@ print(" ".join(sys.modules))
     ids=" ".join,
 )
 def test_a_command_imports_only_what_it_uses(words: list[str]) -> None:
+    assert not HEAVY & imported_by(words)
+
+
+@pytest.mark.parametrize("words", [["ls"], ["set", "a", "b"], ["cluster-health"]], ids=" ".join)
+def test_a_command_of_api_2_imports_json_and_nothing_else_that_is_heavy(words: list[str]) -> None:
+    assert HEAVY & imported_by(["--endpoints=http://127.0.0.1:1", *words]) <= {"json"}
+
+
+def imported_by(words: list[str]) -> set[str]:
     ended = subprocess.run(
         [sys.executable, "-c", PROBE.format(words=words)],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert not HEAVY & set(ended.stdout.split())
+    return set(ended.stdout.split())

@@ -110,8 +110,9 @@ def _execute(
     from petcd.cli.ctl2.session import Session
     from petcd.client.v2.errors import ClusterUnavailable, V2Failure
 
+    session = Session(flags, global_flags, env, console)
     try:
-        command.run(Session(flags, global_flags, env, console))
+        command.run(session)
     except Complaint as complaint:
         if str(complaint):
             console.error_line(str(complaint))
@@ -121,6 +122,8 @@ def _execute(
         if isinstance(failure, ClusterUnavailable):
             console.error_line(failure.detail())
         return SERVER_ERROR
+    finally:
+        session.close()
     return SUCCESS
 
 

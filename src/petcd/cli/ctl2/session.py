@@ -37,6 +37,12 @@ class Session:
         self.global_flags = global_flags
         self.env = env
         self.console = console
+        self._clusters: list[Cluster] = []
+
+    def close(self) -> None:
+        """Close the connections."""
+        for cluster in self._clusters:
+            cluster.close()
 
     @property
     def output(self) -> str:
@@ -86,15 +92,40 @@ class Session:
 
     def open_cluster(self) -> Cluster:
         """No request is sent yet.  Raises Complaint."""
-        if self.string("discovery-srv", "ETCDCTL_DISCOVERY_SRV"):
-            raise Complaint("discovery of endpoints through DNS is not supported yet")
-        endpoints = (
+        cluster = Cluster(self._discovered() or self._given().split(","), self._settings())
+        self._clusters.append(cluster)
+        return cluster
+
+    def _given(self) -> str:
+        return (
             self.string("endpoints", "ETCDCTL_ENDPOINTS")
             or self.string("endpoint", "ETCDCTL_ENDPOINT")
             or self.string("peers", "ETCDCTL_PEERS")
             or DEFAULT_ENDPOINTS
         )
-        return Cluster(endpoints.split(","), self._settings())
+
+    def _discovered(self) -> list[str]:
+        """Endpoints from DNS, empty when no domain is given.  Raises Complaint."""
+        domain = self.string("discovery-srv", "ETCDCTL_DISCOVERY_SRV")
+        if not domain:
+            return []
+        from petcd.client.srv import LookupFailed, client_endpoints, resolver
+
+        try:
+            found = client_endpoints(
+                resolver(), domain, self.env.get("ETCDCTL_DISCOVERY_SRV_NAME", "")
+            )
+        except LookupFailed as error:
+            raise Complaint(str(error)) from None
+        urls = [url for url, _ in found]
+        if self.global_flags.boolean("insecure-discovery") or self.env.get(
+            "ETCDCTL_INSECURE_DISCOVERY"
+        ):
+            return urls
+        for url in urls:
+            if url.startswith("http://"):
+                self.console.error_line(f'ignoring discovered insecure endpoint "{url}"')
+        return [url for url in urls if not url.startswith("http://")]
 
     def _settings(self) -> Settings:
         total_s = self.global_flags.seconds("total-timeout")

@@ -54,6 +54,7 @@ ROOT = Group(
         Entry("updatedir", "change the time to live of a directory", _HERE + "write:UPDATEDIR"),
         Entry("watch", "wait for a key to change", _HERE + "watch:WATCH"),
         Entry("exec-watch", "run a command on every change", _HERE + "exec_watch:EXEC_WATCH"),
+        Entry("import", "write the keys of an etcd 0.4 snapshot", _HERE + "imports:IMPORT"),
         Group(
             "member",
             "list, add, remove and update members",

@@ -11,6 +11,7 @@ ROOT = Group(
     "etcdutl",
     "Look after etcd's files while no member uses them.",
     (
+        Entry("backup", "Copy a data directory for a new cluster", _HERE + "backup:BACKUP"),
         Entry("defrag", "Give unused space back to the file system", _HERE + "defrag:DEFRAG"),
         Group(
             "snapshot",
