@@ -19,6 +19,7 @@ It does not do: repairing, writing, deciding where to start.
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import Final
 
@@ -236,13 +237,15 @@ def read_log(
 def valid_snapshots(directory: str, files: Files | None = None) -> list[SnapshotRecord]:
     """The snapshot records that a member may start from: those at or below the commit index.
 
-    Reads the segments that are there, from the oldest of the unbroken row at the end.  Raises
+    Reads the segments that are there, from the oldest of the unbroken row at the end; the last one
+    past the system's cache, which after a failed sync holds what the disk does not.  Raises
     WalNotFound, WalDamaged, OSError.
     """
     disk = OsFiles() if files is None else files
     segments = list_segments(disk, directory)
     if not segments:
         raise WalNotFound(directory, "no segment")
+    _forget_cached(disk, os.path.join(directory, segments[-1].name))
     first = len(segments) - 1
     while first and segments[first - 1].sequence == segments[first].sequence - 1:
         first -= 1
@@ -250,3 +253,18 @@ def valid_snapshots(directory: str, files: Files | None = None) -> list[Snapshot
     reader.read(segments[first:])
     commit = reader.replay.hard_state.commit
     return [snapshot for snapshot in reader.replay.snapshots if snapshot.index <= commit]
+
+
+def _forget_cached(disk: Files, path: str) -> None:
+    """Have the next read of a file come from the disk; not where we may only read."""
+    try:
+        file = disk.open(path)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return
+        raise
+    try:
+        file.sync()
+        file.reread(0, len(disk.read(path)))
+    finally:
+        file.close()

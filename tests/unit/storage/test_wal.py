@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -189,6 +190,20 @@ def test_a_snapshot_in_the_place_of_other_entries_ends_them(directory: str, ther
     wal.close()
     replay = read_log(directory, (6, 2))
     assert [(e.index, e.term) for e in replay.entries] == [(7, 2)]
+
+
+def test_a_record_whose_sync_failed_is_no_valid_snapshot(crash_disk: Any) -> None:
+    disk = crash_disk()
+    disk.make_directory("/data")
+    wal = Wal.create("/data/wal", b"m", files=disk, **SMALL)
+    wal.save(HardState(1, 1, 3), [entry(index) for index in range(1, 4)])
+    wal.sync()
+    wal.save_snapshot(2, 1, ConfState([1]))
+    disk.fails["sync"] = errno.EIO
+    with pytest.raises(StorageFailed):
+        wal.save_snapshot(3, 1, ConfState([1]))
+    disk.fails.clear()
+    assert [s.index for s in valid_snapshots("/data/wal", disk)] == [0, 2]
 
 
 def test_a_snapshot_ahead_of_the_entries_moves_the_index(directory: str) -> None:
