@@ -36,6 +36,7 @@ _PROMISES: Final = frozenset(
 )
 _SNAP: Final = MessageType.SNAP
 _PROP: Final = MessageType.PROP
+_APP: Final = MessageType.APP
 
 
 class Snapshots(Protocol):
@@ -52,6 +53,10 @@ class Snapshots(Protocol):
     def received(self, message: Message, snapshot: Any) -> None:
         """A snapshot came with its body. When it is ready to be installed, give the message to
         `Mailbox.snapshot_ready`; raft decides whether it is."""
+        ...
+
+    def is_coming(self, index: int) -> bool:
+        """Whether a snapshot that reaches `index`, beyond our log, is being made ready."""
         ...
 
     def install(self, snapshot: Snapshot) -> None:
@@ -76,6 +81,10 @@ class NoSnapshots:
 
     def received(self, message: Message, snapshot: Any) -> None:
         """See Snapshots."""
+
+    def is_coming(self, index: int) -> bool:
+        """See Snapshots."""
+        return False
 
     def install(self, snapshot: Snapshot) -> None:
         """Never asked, since none is received."""
@@ -160,8 +169,11 @@ class Mailbox:
                 self._step(message)
 
     def _step(self, message: Message) -> None:
-        if message.to != self._member.id or (message.type == _PROP and self._is_copy(message)):
+        kind = message.type
+        if message.to != self._member.id or (kind == _PROP and self._is_copy(message)):
             return
+        if kind == _APP and self.snapshots.is_coming(message.index):
+            return  # to refuse what follows upon it would only make the leader send another
         try:
             self._member.step(message)
         except (ProposalDropped, ConfChangeDamaged, StepPeerNotFound, StepLocalMessage) as error:

@@ -77,6 +77,7 @@ class SnapshotReceiver:
         self._installed = installed
         self._lines = lines
         self._busy = False
+        self._coming_index = 0
         self._next: tuple[Message, Any] | None = None
         self._prepared: Prepared | None = None
 
@@ -91,12 +92,17 @@ class SnapshotReceiver:
             self._keep_newer(message, body)
         else:
             self._busy = True
+            self._coming_index = _index(message)
             self._jobs.run(
                 lambda: partial(self._stage, message, body), partial(self._staged, message, body)
             )
 
+    def is_coming(self, index: int) -> bool:
+        """See `messages.Snapshots`."""
+        return self._member.node.raft.raft_log.last_index() < index <= self._coming_index
+
     def _is_old(self, message: Message) -> bool:
-        return _snapshot(message).metadata.index <= self._member.applied_index
+        return _index(message) <= self._member.applied_index
 
     def _keep_newer(self, message: Message, body: Any) -> None:
         """One more may wait for the one that is being prepared."""
@@ -189,6 +195,7 @@ class SnapshotReceiver:
     def _end(self) -> None:
         """Go on with the one that waits."""
         self._busy = False
+        self._coming_index = 0
         if self._next is not None:
             waiting, self._next = self._next, None
             self.received(*waiting)

@@ -26,6 +26,10 @@ class MemberSnapshots:
         """See `messages.Snapshots`."""
         self._receiver.received(message, snapshot)
 
+    def is_coming(self, index: int) -> bool:
+        """See `messages.Snapshots`."""
+        return self._receiver.is_coming(index)
+
     def install(self, snapshot: Snapshot) -> None:
         """See `messages.Snapshots`."""
         self._receiver.install(snapshot)

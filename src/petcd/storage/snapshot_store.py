@@ -38,6 +38,7 @@ from petcd.storage.memory import MemoryBackend, MemoryStore
 from petcd.storage.snapshot_file import LOCAL_KEYS, read_buckets, write_snapshot
 
 STAGED: Final = "db.staged"
+STAGED_LOCK: Final = STAGED + "-lock"  # LMDB's
 # What a body that is to be sent is called; an arriving one is `<index>.snap.db`, as in etcd.
 _OUTGOING_PREFIX: Final = "outgoing-"
 _OUTGOING_SUFFIX: Final = ".tmp"
@@ -164,7 +165,8 @@ class SnapshotFiles:
     def unstage(self, staged: Backend) -> None:
         """Remove the file."""
         staged.close()
-        _remove(os.path.join(self._directory, STAGED))
+        for name in (STAGED, STAGED_LOCK):
+            _remove(os.path.join(self._directory, name))
 
     def discard(self, body: Any) -> None:
         """Remove the file."""

@@ -118,6 +118,27 @@ def test_who_was_away_too_long_gets_a_snapshot(trio: Any) -> None:
     agree(trio)
 
 
+def test_one_snapshot_is_enough_however_long_it_takes_to_get_it_ready(trio: Any) -> None:
+    name = lose_one(trio)
+    receiver = trio[name].engine._receiver
+    plain = receiver._drive
+    receiver._drive = lambda *arguments: trio.loop.call_later(5.0, plain, *arguments)
+    sent: list[int] = []
+    post = trio.net.post_snapshot
+
+    def count(sender: str, message: Message, body: Any) -> None:
+        sent.append(message.snapshot.metadata.index)
+        post(sender, message, body)
+
+    trio.net.post_snapshot = count
+    trio.net.heal()
+    for _ in range(8):
+        put_many(trio, 1)
+        trio.run(1.0)
+    assert len(sent) == 1
+    agree(trio)
+
+
 def test_a_member_with_a_snapshot_may_lead(trio: Any) -> None:
     name = lose_one(trio)
     trio.net.heal()
@@ -233,6 +254,7 @@ def test_entries_that_arrive_while_it_is_prepared_make_a_snapshot_superfluous(tr
     receiver = node.engine._receiver
     plain = receiver._drive
     receiver._drive = lambda *arguments: trio.loop.call_later(3.0, plain, *arguments)
+    receiver.is_coming = lambda index: False
     seen = installs(trio)
     node.engine.mailbox.snapshot_received(message, body)
     trio.net.heal()
