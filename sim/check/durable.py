@@ -11,6 +11,8 @@ runs; a disk that is replaced on purpose gets a new one.
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 from petcd.raft.types import ConfState, Entry, HardState
 from petcd.storage.wal import Wal
 from petcd.storage.wal_reader import Replay
@@ -49,7 +51,7 @@ class Durable:
 
     def resumed(self, start: tuple[int, int], replay: Replay) -> None:
         """A new run has opened the log at a snapshot record (index, term)."""
-        self._pending.clear()
+        self._take_what_survived(replay.entries)
         self._compare(start, replay)
         hard = replay.hard_state
         self.term, self.vote = hard.term, hard.vote
@@ -58,6 +60,15 @@ class Durable:
             self.terms = []
         del self.terms[start[0] - self.base :]
         self.terms += [entry.term for entry in replay.entries]
+
+    def _take_what_survived(self, found: list[Entry]) -> None:
+        """Of a write that was not synced the first entries may be there, and no others behind."""
+        terms = {entry.index: entry.term for entry in found}
+        for _, entries in self._pending:
+            kept = list(takewhile(lambda entry: terms.get(entry.index) == entry.term, entries))
+            if kept:
+                self._append(kept)
+        self._pending.clear()
 
     def _compare(self, start: tuple[int, int], replay: Replay) -> None:
         hard, entries = replay.hard_state, replay.entries
