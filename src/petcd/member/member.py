@@ -73,7 +73,6 @@ class Member:
         self.membership: Membership = applier.membership
         self.alarms = applier.alarms
         self.applied_index, self.applied_term = applied
-        self.is_removed = False
         self._backend = backend
         self._election_timeout_s = election_timeout_s
         self._first_commit_term = 0
@@ -114,6 +113,11 @@ class Member:
     def committed_index(self) -> int:
         """Index of the last entry known to be committed."""
         return self.node.raft.raft_log.committed
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether the cluster has removed this member."""
+        return self.membership.is_removed(self.id)
 
     # -- events -------------------------------------------------------------------------------
 
@@ -174,7 +178,6 @@ class Member:
         metadata = snapshot.metadata
         self.log.apply_snapshot(snapshot)
         self.applied_index, self.applied_term = metadata.index, metadata.term
-        self.is_removed = self.is_removed or self.membership.is_removed(self.id)
 
     def complete(self, ready: Ready, now_s: float) -> list[tuple[int, Outcome]]:
         """The effects are done: keep the entries, apply what is committed.
@@ -230,7 +233,6 @@ class Member:
         if change.type == ConfChangeType.REMOVE_NODE:
             membership.check_remove(change.node_id)
             membership.remove(change.node_id)
-            self.is_removed = self.is_removed or change.node_id == self.id
             return
         member = MemberInfo.from_json(change.context)
         if change.type == ConfChangeType.UPDATE_NODE:

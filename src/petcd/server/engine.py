@@ -47,6 +47,10 @@ from petcd.wire.hot import header_bytes, header_prefix
 # gRPC's receive limit is the request limit and this much for its envelope, as in etcd.
 GRPC_OVERHEAD_BYTES = 512 * 1024
 
+# How long, and how often, a starting member looks for its peers; etcd's.
+PEERS_AWAITED_S = 5.0
+PEERS_LOOK_S = 0.05
+
 
 class Engine:
     """A member that runs once it is started. All methods belong to the loop's thread."""
@@ -69,6 +73,9 @@ class Engine:
         self._surroundings = surroundings
         self._config = config
         self._log = log
+        # Called once this member has applied its own removal.
+        self.removed: Callable[[], None] = lambda: None
+        self._has_left = False
         self._ask_versions = ask_versions
         self._calls: PeerCalls = NoCalls() if calls is None else calls
         member = self.member
@@ -153,6 +160,7 @@ class Engine:
         )
         self.runtime.after_turn += [
             self._receiver.turn_ended,
+            self._leave_when_removed,
             self.peers.follow,
             self._cut_log,
             self.operations.maybe_compact,
@@ -189,6 +197,12 @@ class Engine:
             self._log,
         )
         mailbox.snapshots = MemberSnapshots(self._sender, self._receiver)
+
+    def _leave_when_removed(self) -> None:
+        """A removed leader leads on until somebody else does, so that all learn of the removal."""
+        if self.member.is_removed and not self._has_left:
+            self._has_left = True
+            self.reconfiguration.leave(lambda: self.removed())
 
     def _installed(self, index: int) -> None:
         """A snapshot of `index` took the place of log and state machines."""
@@ -230,11 +244,27 @@ class Engine:
             lambda: self.cluster_version.decide(published) if self._is_alone else published(),
         )
         self.timers.start()
+        self._look_for_peers(self._surroundings.loop.time() + PEERS_AWAITED_S)
         runtime.turn()  # the founding entries must be applied before an election
         if self._is_alone:
             self.member.node.campaign()
         runtime.schedule_turn()
         self._publication.start()
+
+    def _look_for_peers(self, until_s: float) -> None:
+        """Once the peers are reached, an election need not wait for its whole time-out.
+
+        Those that are connected would have been heard of a leader, or soon will.
+        """
+        member, loop = self.member, self._surroundings.loop
+        if member.leader_id or loop.time() > until_s:
+            return
+        others = [m.id for m in member.membership.members() if m.id != member.id]
+        if others and self.runtime.connections.count_connected(others, loop.time()) > 1:
+            for _ in range(self._config.election_ms // self._config.heartbeat_ms - 2):
+                member.tick()
+            return
+        loop.call_later(PEERS_LOOK_S, self._look_for_peers, until_s)
 
     @property
     def _is_alone(self) -> bool:

@@ -257,7 +257,7 @@ class Reconfiguration:
         """Before a clean stop: somebody else leads, if there is somebody."""
         others = [m.id for m in voters_of(self._membership.members()) if m.id != self._member.id]
         to = self._connections.longest_connected(others)
-        if not self._member.is_leader or to is None:
+        if self._runtime.is_stopped or not self._member.is_leader or to is None:
             done()
             return
 

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from petcd.api.http import HttpEndpoints
 from petcd.api.v2.endpoints import V2Endpoints
 from petcd.api.v3.cluster import ClusterService
+from petcd.api.v3.gate import Gate
 from petcd.api.v3.health import HealthService
 from petcd.api.v3.kv import KvService
 from petcd.api.v3.lease import LeaseService
@@ -55,6 +56,13 @@ GC_THRESHOLDS = (50_000, 20, 50)
 SWITCH_INTERVAL_S = 0.0005
 # How long calls in flight may take to end when the member stops.
 STOP_GRACE_S = 1.0
+
+
+class MemberRemoved(Exception):
+    """The cluster has removed this member: it does not start any more."""
+
+    def __init__(self) -> None:
+        super().__init__("the member has been permanently removed from the cluster")
 
 
 class Server:
@@ -118,7 +126,10 @@ class Server:
         await port.start(peer_sockets)
         published = loop.create_future()
         engine.start(lambda: published.set_result(None), hosts)
-        await published
+        engine.removed = self._removed
+        await asyncio.wait((published, self.removed), return_when=asyncio.FIRST_COMPLETED)
+        if self.removed.done():
+            raise MemberRemoved
         log.info(
             "published local member to cluster through raft",
             local_member_id=format_id(opened.member.id),
@@ -172,6 +183,7 @@ class Server:
             service(runtime).register(router)
         WatchService(engine.hub).register(router)
         self._metrics.watch_router(router)
+        runtime.after_turn.append(Gate(runtime, router, config.election_ms / 1000).look)
         self._endpoints = HttpEndpoints(
             runtime,
             self._metrics.render,
@@ -201,9 +213,17 @@ class Server:
         self._log.fatal("stopping at once", error=str(error) or type(error).__name__)
         die(f"cannot go on: {error}")
 
+    async def _hand_over(self, engine: Engine) -> None:
+        """Let somebody else lead, so that clients of the others wait for no election."""
+        over = asyncio.get_running_loop().create_future()
+        engine.reconfiguration.leave(lambda: over.set_result(None))
+        await over
+
     async def stop(self) -> None:
         """Stop serving, make everything durable and let the data directory go."""
         engine = self._engine
+        if engine is not None:
+            await self._hand_over(engine)
         if self._listener is not None and engine is not None:
             engine.audience.v2.close()
             await self._listener.stop(STOP_GRACE_S)

@@ -85,6 +85,11 @@ class Call(MessageStream):
         """The client's address, `host:port`."""
         return self.engine.peer
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more can be answered."""
+        return self.state == DONE or self.cancelled
+
     def metadata(self) -> dict[bytes, bytes]:
         """The request's metadata with lower-case names, `-bin` values decoded; of repeated names
         the first value."""
