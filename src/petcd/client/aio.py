@@ -13,6 +13,7 @@ gone. To choose endpoints and to open another connection is the business of whoe
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import cast
 
 from petcd.client.endpoint import AddressError, Endpoint, split_host_port
@@ -34,6 +35,8 @@ class AsyncConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._paused = False
         self._heard_at = 0.0
+        self.heard: asyncio.Future[None] = self._loop.create_future()
+        """Done when the server has sent something, which it does without being asked."""
         self._pinged = False
         self._timer: asyncio.TimerHandle | None = None
         engine.on_output = self._schedule
@@ -74,6 +77,8 @@ class AsyncConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._heard_at = self._loop.time()
         self._pinged = False
+        if not self.heard.done():
+            self.heard.set_result(None)
         self.engine.receive(data, self._heard_at)
         self.flush()
 
@@ -91,6 +96,8 @@ class AsyncConnection(asyncio.Protocol):
             self._timer.cancel()
         reason = "EOF" if exc is None else str(exc)
         self._transport = None
+        if not self.heard.done():
+            self.heard.set_exception(ConnectionResetError(f"error reading from server: {reason}"))
         self.engine.connection_lost(f"error reading from server: {reason}")
 
     # -- the turn and time -------------------------------------------------------------------------
@@ -122,18 +129,25 @@ class AsyncConnection(asyncio.Protocol):
 async def connect(
     endpoint: Endpoint, user_agent: bytes, timeout_s: float | None
 ) -> AsyncConnection:
-    """Dial an endpoint without TLS. Raises OSError (TimeoutError when it stays silent) and
-    AddressError."""
-    loop = asyncio.get_running_loop()
+    """Dial an endpoint without TLS and wait until it speaks: the kernel takes connections for a
+    process that hangs, too. Raises OSError (TimeoutError when it stays silent) and AddressError."""
     engine = Http2ClientEngine(endpoint.authority.encode(), user_agent=user_agent)
     async with asyncio.timeout(timeout_s):
-        if endpoint.network == "unix":
-            _, made = await loop.create_unix_connection(
-                lambda: AsyncConnection(engine), endpoint.address
-            )
-        else:
-            host, port = _host_and_port(endpoint.address)
-            _, made = await loop.create_connection(lambda: AsyncConnection(engine), host, port)
+        connection = await _dial(endpoint, lambda: AsyncConnection(engine))
+        try:
+            await connection.heard
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+async def _dial(endpoint: Endpoint, make: Callable[[], AsyncConnection]) -> AsyncConnection:
+    loop = asyncio.get_running_loop()
+    if endpoint.network == "unix":
+        _, made = await loop.create_unix_connection(make, endpoint.address)
+    else:
+        _, made = await loop.create_connection(make, *_host_and_port(endpoint.address))
     return made
 
 

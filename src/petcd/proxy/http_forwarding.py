@@ -43,13 +43,23 @@ _CORS = b"access-control-"
 
 class Timeouts:
     """Seconds; 0 is none. `write_s`: until a member's socket has taken a request; `read_s`: between
-    two pieces of an answer."""
+    two pieces of an answer; `answer_s`: until the answer of a v2 request that does not wait for an
+    event, which a member gives in a bounded time unless it hangs."""
 
-    __slots__ = ("read_s", "write_s")
+    __slots__ = ("answer_s", "read_s", "write_s")
 
-    def __init__(self, write_s: float, read_s: float) -> None:
+    def __init__(self, write_s: float, read_s: float, answer_s: float) -> None:
         self.write_s = write_s
         self.read_s = read_s
+        self.answer_s = answer_s
+
+    def until_answer_s(self, target: str) -> float | None:
+        """For one request."""
+        path, _, query = target.partition("?")
+        bounded = path.startswith("/v2/") and "wait=" not in query
+        return (
+            min(self.read_s or self.answer_s, self.answer_s) if bounded else self.read_s
+        ) or None
 
 
 class HttpForwarding:
@@ -164,7 +174,7 @@ class _Exchange:
         try:
             async with asyncio.timeout(timeouts.write_s or None):
                 await connection.writable()
-            async with asyncio.timeout(timeouts.read_s or None):
+            async with asyncio.timeout(timeouts.until_answer_s(self._request.target)):
                 return await self._began
         except (ExchangeFailed, TimeoutError) as error:
             return error

@@ -58,6 +58,7 @@ class ProxySettings:
     dial_timeout_s: float
     write_timeout_s: float
     read_timeout_s: float
+    answer_timeout_s: float
     limits: TransportLimits
 
 
@@ -85,7 +86,7 @@ class Proxy:
         self._http = HttpForwarding(
             self.upstreams,
             self._client,
-            Timeouts(settings.write_timeout_s, settings.read_timeout_s),
+            Timeouts(settings.write_timeout_s, settings.read_timeout_s, settings.answer_timeout_s),
             self._metrics,
             log,
         )

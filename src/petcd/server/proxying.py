@@ -95,5 +95,6 @@ def settings_of(config: ServerConfig) -> ProxySettings:
         dial_timeout_s=proxy.dial_timeout_ms / 1000,
         write_timeout_s=proxy.write_timeout_ms / 1000,
         read_timeout_s=proxy.read_timeout_ms / 1000,
+        answer_timeout_s=2 * config.request_timeout_s,  # a member gives up after half of it
         limits=transport_limits(config),
     )

@@ -99,6 +99,7 @@ async def proxying(directory, peer_urls, readonly=False, cors=no_cors, log=None,
         "dial_timeout_s": 1.0,
         "write_timeout_s": 5.0,
         "read_timeout_s": 0.0,
+        "answer_timeout_s": 10.0,
         **times,
     }
     settings = ProxySettings(readonly=readonly, limits=TransportLimits(), **given)

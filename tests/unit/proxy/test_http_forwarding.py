@@ -196,6 +196,31 @@ def test_a_member_that_stays_silent_is_given_up_after_the_read_timeout(world, tm
     asyncio.run(main())
 
 
+def test_a_member_that_hangs_is_given_up_unless_a_watch_waits(world, tmp_path):
+    async def main():
+        async with (
+            world.serving("a", "b") as members,
+            world.proxying(tmp_path, [members[0].url], answer_timeout_s=0.05) as proxy,
+            world.http_client(proxy) as client,
+            world.http_client(proxy) as watcher,
+        ):
+            watcher.send("GET /v2/keys/a?wait=true HTTP/1.1")
+            await world.until(lambda: members[0].requests or members[1].requests)
+            for member in members:
+                member.answer = lambda request, respond: None
+            watcher.send("GET /v2/keys/a?wait=true HTTP/1.1")
+            status, _, _ = await client.ask("PUT /v2/keys/a HTTP/1.1", b"value=1")
+            assert status == 502
+            assert len(proxy.upstreams.available()) == 1
+            assert (await client.ask("GET /v2/keys/a HTTP/1.1"))[0] == 502
+            assert (await watcher.answer())[0] == 200
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.15):
+                    await watcher.answer()
+
+    asyncio.run(main())
+
+
 def test_a_readonly_proxy_answers_501_to_everything_but_get(world, tmp_path):
     async def main():
         async with (

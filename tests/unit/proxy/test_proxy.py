@@ -12,12 +12,11 @@ def test_members_that_join_and_leave_are_followed_and_remembered(world, tmp_path
             world.proxying(tmp_path, [a.url], refresh_interval_s=0.02) as proxy,
         ):
             assert sorted(proxy.upstreams.urls) == sorted([a.url, b.url])
-            a.cluster, b.cluster = [a], [b]
+            a.cluster = b.cluster = [a]
             await world.until(lambda: proxy.upstreams.urls == [a.url])
-            a.cluster = [b]
+            a.cluster = b.cluster = [b]
             await world.until(lambda: proxy.upstreams.urls == [b.url])
             await a.stop()
-            b.cluster = [b]
             await world.until(lambda: ClusterFile(str(tmp_path)).load() == (b.url,))
             a.listener = None
 
