@@ -53,6 +53,30 @@ class PeerEvents(Protocol):
     def is_removed(self, member_id: int) -> bool: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds after which a connection that brings (`read_s`) or takes nothing (`write_s`) is cut.
+
+    etcd's defaults. All members of a cluster should have the same.
+    """
+
+    read_s: float = 5.0
+    write_s: float = 5.0
+
+    @property
+    def heartbeat_s(self) -> float:
+        """A silent stream gets a link heartbeat after this."""
+        return self.read_s / 3
+
+    @property
+    def probe_s(self) -> float:
+        """Between two probes: a kept connection is not cut meanwhile."""
+        return max(self.read_s - 1, self.read_s / 2)
+
+
+DEFAULT_TIMEOUTS = Timeouts()
+
+
 @dataclass(slots=True)
 class Context:
     """Shared by all peers of one member."""
@@ -65,6 +89,7 @@ class Context:
     counters: NetworkCounters
     removed: Callable[[], None]
     """A peer said that this member is none any more."""
+    timeouts: Timeouts = DEFAULT_TIMEOUTS
 
     def received(self, message: Message) -> bool:
         """Hand a peer's message over; False when it is not for us to hear.

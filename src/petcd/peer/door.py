@@ -25,6 +25,7 @@ from urllib.parse import unquote
 
 from petcd.cluster import format_id
 from petcd.cluster.membership import MemberInfo
+from petcd.peer.context import DEFAULT_TIMEOUTS, Timeouts
 from petcd.peer.errors import ClusterIdMismatch, IncompatibleVersion, MalformedPeerData
 from petcd.peer.http_errors import send_error, send_method_not_allowed, send_not_found
 from petcd.peer.identity import parse_member_id, sender_of
@@ -39,16 +40,14 @@ from petcd.transport.options import TransportLimits
 
 SNAPSHOTS_MAX = 4
 """Snapshots that are received at the same time; a leader sends one to each member."""
-PEER_SILENCE_MAX_S = 5.0
-"""A connection to the peer port that is idle, or takes nothing, for so long is cut, as in etcd."""
 _JSON: Header = (b"content-type", b"application/json")
 _TEXT: Header = (b"content-type", b"text/plain; charset=utf-8")
 _STREAMS = "/raft/stream/"
 
 
-def peer_limits() -> TransportLimits:
-    """Bounds of a listener for peers."""
-    return TransportLimits(max_http_body_bytes=MESSAGE_BYTES_MAX, idle_timeout_s=PEER_SILENCE_MAX_S)
+def peer_limits(timeouts: Timeouts = DEFAULT_TIMEOUTS) -> TransportLimits:
+    """Bounds of a listener for peers. Who is idle, or takes nothing, is cut."""
+    return TransportLimits(max_http_body_bytes=MESSAGE_BYTES_MAX, idle_timeout_s=timeouts.write_s)
 
 
 class Door:

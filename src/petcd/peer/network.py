@@ -37,7 +37,15 @@ from pathlib import Path
 from typing import Any
 
 from petcd.cluster import format_id
-from petcd.peer.context import Context, Log, PeerEvents, PeerStatus, Timer
+from petcd.peer.context import (
+    DEFAULT_TIMEOUTS,
+    Context,
+    Log,
+    PeerEvents,
+    PeerStatus,
+    Timeouts,
+    Timer,
+)
 from petcd.peer.counters import NetworkCounters
 from petcd.peer.identity import Identity
 from petcd.peer.peer import Peer
@@ -47,7 +55,7 @@ from petcd.peer.url_picker import UrlPicker
 from petcd.raft.types import Message
 from petcd.transport.http_client import HttpClient, Unreachable, address_of
 
-TICK_S = 0.5
+TICKS_PER_TIMEOUT = 10
 """How often silent streams are looked at."""
 REMOTES_MAX = 64
 """Strangers of our own cluster whose URLs are kept; etcd has no bound."""
@@ -63,6 +71,7 @@ class PeerNetwork:
         log: Log,
         executor: Executor,
         dial_timeout_s: float = 2.0,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
         tls: ssl.SSLContext | None = None,
         wall: WallClock = time.time,
     ) -> None:
@@ -83,11 +92,13 @@ class PeerNetwork:
             log,
             self.counters,
             lambda: self.on_removed(),
+            timeouts,
         )
         self._peers: dict[int, Peer] = {}
         self._remotes: dict[int, Pipeline] = {}
         self._stopped = False
-        self._timer: Timer = self._loop.call_later(TICK_S, self._tick)
+        self._tick_s = timeouts.read_s / TICKS_PER_TIMEOUT
+        self._timer: Timer = self._loop.call_later(self._tick_s, self._tick)
 
     @property
     def after_receive(self) -> Callable[[], None] | None:
@@ -189,7 +200,7 @@ class PeerNetwork:
         await self.client.close()
 
     def _tick(self) -> None:
-        self._timer = self._loop.call_later(TICK_S, self._tick)
+        self._timer = self._loop.call_later(self._tick_s, self._tick)
         now = self._loop.time()
         for peer in list(self._peers.values()):
             peer.tick(now)

@@ -15,8 +15,6 @@ from petcd.peer.context import Context
 from petcd.peer.url_picker import UrlPicker
 from petcd.transport.http1_answer import ExchangeFailed
 
-PROBE_EVERY_S = 4.0
-"""Less than the five seconds after which a silent connection is cut."""
 SKEW_MAX_S = 1.0
 SMOOTHING = 0.125
 """Weight of the newest round trip in the average, as TCP's."""
@@ -50,7 +48,7 @@ class Prober:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(PROBE_EVERY_S)
+            await asyncio.sleep(self._context.timeouts.probe_s)
             await self.probe()
 
     async def probe(self) -> None:
@@ -58,7 +56,7 @@ class Prober:
         url = self._picker.pick()
         try:
             answer = await self._context.client.fetch(
-                url, "GET", "/raft/probing", timeout_s=PROBE_EVERY_S
+                url, "GET", "/raft/probing", timeout_s=self._context.timeouts.probe_s
             )
             their_unix_s = parse_probe(answer.status, answer.body)
         except (ExchangeFailed, OSError, ValueError) as error:

@@ -15,7 +15,6 @@ from petcd.peer.answers import refusal
 from petcd.peer.context import Context, PeerStatus, Timer
 from petcd.peer.errors import MalformedPeerData, MemberRemoved, PeerError
 from petcd.peer.stream_kind import StreamKind
-from petcd.peer.streams import SILENCE_MAX_S
 from petcd.peer.url_picker import UrlPicker
 from petcd.transport.http1_answer import ResponseHead
 from petcd.transport.http_client import Stream, Unreachable
@@ -78,7 +77,7 @@ class StreamReader:
 
     def tick(self, now: float) -> None:
         """Cut a stream, or a dial, that has brought nothing for too long."""
-        if self._stream is not None and now - self._heard_at > SILENCE_MAX_S:
+        if self._stream is not None and now - self._heard_at > self._context.timeouts.read_s:
             self.failed(Unreachable("i/o timeout"))
 
     # -- the answer --------------------------------------------------------------------------------

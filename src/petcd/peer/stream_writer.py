@@ -9,7 +9,6 @@ from __future__ import annotations
 from petcd.cluster import format_id
 from petcd.peer.context import Context, PeerStatus
 from petcd.peer.stream_kind import StreamKind
-from petcd.peer.streams import HEARTBEAT_EVERY_S
 from petcd.raft.types import Message
 from petcd.transport.http import HttpResponder
 
@@ -86,7 +85,8 @@ class StreamWriter:
 
     def tick(self, now: float) -> None:
         """Keep a silent stream alive."""
-        if self._respond is not None and now - self._wrote_at >= HEARTBEAT_EVERY_S:
+        silent_s = now - self._wrote_at
+        if self._respond is not None and silent_s >= self._context.timeouts.heartbeat_s:
             self._pending.append(self._encoder.heartbeat)
             self.flush()
 

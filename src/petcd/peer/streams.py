@@ -32,11 +32,6 @@ from petcd.wire.hot import raft_entry
 MESSAGE_BYTES_MAX = 512 << 20
 """The longest message that is read, as in etcd."""
 
-HEARTBEAT_EVERY_S = 5.0 / 3
-"""A silent stream gets a link heartbeat after this, as in etcd (its read time-out / 3)."""
-SILENCE_MAX_S = 5.0
-"""A stream that brings nothing for so long is cut, as in etcd."""
-
 _HEARTBEAT_MESSAGE = encode_message(Message(MessageType.HEARTBEAT))
 _HEARTBEAT = 0
 _ENTRIES = 1

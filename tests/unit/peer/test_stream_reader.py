@@ -4,13 +4,15 @@ import pytest
 from peer_endpoints import CLUSTER_ID
 from peer_fakes import LOCAL_ID, REMOTE_ID, Bench, FakeStream
 
-from petcd.peer.context import PeerStatus
+from petcd.peer.context import DEFAULT_TIMEOUTS, PeerStatus
 from petcd.peer.stream_kind import MESSAGE
 from petcd.peer.stream_reader import DIAL_EVERY_S, StreamReader
-from petcd.peer.streams import SILENCE_MAX_S, MessageWriter, frame
+from petcd.peer.streams import MessageWriter, frame
 from petcd.peer.url_picker import UrlPicker
 from petcd.raft.types import Message, MessageType
 from petcd.transport.http_client import Unreachable
+
+SILENCE_MAX_S = DEFAULT_TIMEOUTS.read_s
 
 
 class Rig:

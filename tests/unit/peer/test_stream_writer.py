@@ -3,11 +3,13 @@
 import pytest
 from peer_fakes import LOCAL_ID, REMOTE_ID, Bench, FakeResponder
 
-from petcd.peer.context import PeerStatus
+from petcd.peer.context import DEFAULT_TIMEOUTS, PeerStatus
 from petcd.peer.stream_kind import APPEND
 from petcd.peer.stream_writer import STREAM_BYTES_MAX, StreamWriter
-from petcd.peer.streams import HEARTBEAT_EVERY_S, AppendReader
+from petcd.peer.streams import AppendReader
 from petcd.raft.types import Entry, Message, MessageType
+
+HEARTBEAT_EVERY_S = DEFAULT_TIMEOUTS.heartbeat_s
 
 
 class Rig:
