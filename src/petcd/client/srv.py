@@ -101,6 +101,20 @@ def client_endpoints(lookup: Lookup, domain: str, name: str) -> list[tuple[str, 
     return found
 
 
+def discover_endpoints(
+    domain: str, name: str, insecure: bool, warn: Callable[[str], None]
+) -> list[str]:
+    """Client URLs of a domain, as etcdctl takes them: those without TLS only when `insecure`; what
+    is left out is told. Raises LookupFailed."""
+    urls = [url for url, _ in client_endpoints(resolver(), domain, name)]
+    if insecure:
+        return urls
+    for url in urls:
+        if url.startswith("http://"):
+            warn(f'ignoring discovered insecure endpoint "{url}"')
+    return [url for url in urls if not url.startswith("http://")]
+
+
 def join_host_port(host: str, port: int) -> str:
     """`host:port`, with brackets around an IPv6 address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

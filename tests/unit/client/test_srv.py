@@ -5,6 +5,7 @@ import random
 import pytest
 from fake_dns import name_server
 
+from petcd.client import srv
 from petcd.client.srv import LookupFailed, Target, client_endpoints, in_order, resolver, service_of
 
 ZONE = {
@@ -65,3 +66,14 @@ def test_priorities_come_first_and_weights_decide_among_equals():
     firsts = [in_order([later, light, heavy], chance)[0] for _ in range(4000)]
     assert later not in firsts
     assert 2800 < firsts.count(heavy) < 3200
+
+
+def test_endpoints_without_tls_are_left_out_and_told_unless_they_are_wanted(monkeypatch):
+    told = []
+    with name_server(ZONE) as address:
+        monkeypatch.setattr(srv, "resolver", lambda: resolver(address))
+        assert len(srv.discover_endpoints("example.com", "", True, told.append)) == 3
+        assert not told
+        safe = srv.discover_endpoints("example.com", "", False, told.append)
+    assert safe == ["https://safe.example.com:2379"]
+    assert told[0] == 'ignoring discovered insecure endpoint "http://a.example.com:2378"'

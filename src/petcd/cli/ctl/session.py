@@ -63,14 +63,26 @@ class Session:
         environment.apply(flags, self.inherited, self.env, self.log(), known_variables)
         if flags.boolean("debug"):
             self._show_flags()
-        if flags.string("discovery-srv"):
-            raise CommandError(ERROR, "discovery of endpoints through DNS is not supported yet")
-        self._endpoints = [text.strip() for text in flags.strings("endpoints")]
+        self._endpoints = self._discovered() if flags.string("discovery-srv") else []
+        if not self._endpoints:
+            self._endpoints = [text.strip() for text in flags.strings("endpoints")]
         for name in ("cert", "key", "cacert"):
             if name in flags.given and not flags.string(name):
                 raise CommandError(BAD_ARGUMENTS, f"empty string is passed to --{name} option")
         self._credentials = self._read_credentials()
         self._printer = load_printer(flags.string("write-out"), self.console, flags.boolean("hex"))
+
+    def _discovered(self) -> list[str]:
+        """The endpoints of `--discovery-srv`.  Raises CommandError."""
+        from petcd.client.srv import LookupFailed, discover_endpoints
+
+        flags = self.flags
+        domain, name = flags.string("discovery-srv"), flags.string("discovery-srv-name")
+        insecure = flags.boolean("insecure-discovery")
+        try:
+            return discover_endpoints(domain, name, insecure, self.console.error_line)
+        except LookupFailed as error:
+            raise CommandError(ERROR, str(error)) from None
 
     def _show_flags(self) -> None:
         for flag in sorted(self.inherited, key=lambda flag: flag.name):

@@ -109,23 +109,16 @@ class Session:
         domain = self.string("discovery-srv", "ETCDCTL_DISCOVERY_SRV")
         if not domain:
             return []
-        from petcd.client.srv import LookupFailed, client_endpoints, resolver
+        from petcd.client.srv import LookupFailed, discover_endpoints
 
+        insecure = self.global_flags.boolean("insecure-discovery") or bool(
+            self.env.get("ETCDCTL_INSECURE_DISCOVERY")
+        )
+        name = self.env.get("ETCDCTL_DISCOVERY_SRV_NAME", "")
         try:
-            found = client_endpoints(
-                resolver(), domain, self.env.get("ETCDCTL_DISCOVERY_SRV_NAME", "")
-            )
+            return discover_endpoints(domain, name, insecure, self.console.error_line)
         except LookupFailed as error:
             raise Complaint(str(error)) from None
-        urls = [url for url, _ in found]
-        if self.global_flags.boolean("insecure-discovery") or self.env.get(
-            "ETCDCTL_INSECURE_DISCOVERY"
-        ):
-            return urls
-        for url in urls:
-            if url.startswith("http://"):
-                self.console.error_line(f'ignoring discovered insecure endpoint "{url}"')
-        return [url for url in urls if not url.startswith("http://")]
 
     def _settings(self) -> Settings:
         total_s = self.global_flags.seconds("total-timeout")
