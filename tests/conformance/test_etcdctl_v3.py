@@ -4,11 +4,10 @@ Everything is compared with the real program at the real server: stdout, stderr 
 """
 
 import pytest
-from etcdctl_runs import Run, Seen, StartServer
+from etcdctl_runs import Run, Seen, StartServer, assert_same
 from etcdctl_script import SCRIPT
 
 pytestmark = [pytest.mark.real_etcd, pytest.mark.timeout(300)]
-DIFFERENCES_SHOWN = 8
 
 
 def played(start_server: StartServer, ctl: str, server: str) -> list[Seen]:
@@ -31,11 +30,4 @@ def test_a_script_of_all_commands_gives_the_same(
     start_server: StartServer, reference: list[Seen], ctl: str, server: str
 ) -> None:
     seen = played(start_server, ctl, server)
-    different = [
-        f"expected:\n{wanted}\nseen:\n{got}\n"
-        for wanted, got in zip(reference, seen, strict=True)
-        if wanted != got
-    ]
-    assert not different, f"{len(different)} of {len(seen)} differ\n" + "\n".join(
-        different[:DIFFERENCES_SHOWN]
-    )
+    assert_same(reference, seen)

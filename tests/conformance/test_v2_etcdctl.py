@@ -9,12 +9,11 @@ import re
 import shlex
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import etcdctl_v2_script as script
 import pytest
-from etcdctl_runs import flags_of_help, program
+from etcdctl_runs import Seen, assert_same, flags_of_help, program
 from peers import Peer, start
 from v2_calls import Player, put
 
@@ -22,24 +21,11 @@ pytestmark = [pytest.mark.real_etcd, pytest.mark.timeout(300)]
 
 COMBINATIONS = [("petcd", "etcd"), ("etcd", "petcd"), ("petcd", "petcd")]
 IDS = ["our-etcdctl-at-etcd", "etcdctl-at-petcd", "our-etcdctl-at-petcd"]
-DIFFERENCES_SHOWN = 8
 HELP_TOPICS = (
     *("", "backup", "cluster-health", "mk", "mkdir", "rm", "rmdir", "get", "ls", "set", "setdir"),
     *("update", "updatedir", "watch", "exec-watch", "member", "user", "role", "auth"),
     *("member list", "user grant", "role grant", "role revoke", "auth enable"),
 )
-
-
-class Seen(NamedTuple):
-    """What a line gave, with indexes, ids and ports made comparable."""
-
-    line: str
-    code: int
-    out: str
-    err: str
-
-    def __str__(self) -> str:
-        return f"$ etcdctl {self.line}\nexit {self.code}\n{self.out}--- stderr\n{self.err}"
 
 
 class Run:
@@ -103,23 +89,6 @@ def runs() -> Iterator[dict[tuple[str, str], Run]]:
             )
             for ctl, kind in [("etcd", "etcd"), *COMBINATIONS]
         }
-
-
-@pytest.fixture(scope="module")
-def reference() -> dict[str, list[Seen]]:
-    """What the real program said at the real server, by part of the script."""
-    return {}
-
-
-def assert_same(wanted: Sequence[Seen], seen: Sequence[Seen]) -> None:
-    different = [
-        f"expected:\n{one}\nseen:\n{other}\n"
-        for one, other in zip(wanted, seen, strict=True)
-        if one != other
-    ]
-    assert not different, f"{len(different)} of {len(seen)} differ\n" + "\n".join(
-        different[:DIFFERENCES_SHOWN]
-    )
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,8 @@ ALWAYS_HIDDEN = (
     r"(?s).\x08(?=<(?:cluster|member)_id>)",  # the length of a message with ids, as protobuf
 )
 
+DIFFERENCES_SHOWN = 8
+
 EXACT, HELP, FOLLOW = "exact", "help", "follow"
 
 
@@ -66,6 +68,18 @@ class Seen:
 
     def __str__(self) -> str:
         return f"$ etcdctl {self.line}\nexit {self.code}\n{self.out}--- stderr\n{self.err}"
+
+
+def assert_same(wanted: Sequence[Seen], seen: Sequence[Seen]) -> None:
+    """Every step gave the same; else the first of those that differ are shown."""
+    different = [
+        f"expected:\n{one}\nseen:\n{other}\n"
+        for one, other in zip(wanted, seen, strict=True)
+        if one != other
+    ]
+    assert not different, f"{len(different)} of {len(seen)} differ\n" + "\n".join(
+        different[:DIFFERENCES_SHOWN]
+    )
 
 
 def program(kind: str) -> list[str]:

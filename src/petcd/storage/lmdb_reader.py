@@ -11,8 +11,8 @@ import os
 import lmdb
 
 from petcd.storage.errors import BackendDamaged, CopyFailed
-from petcd.storage.files import FILE_MODE, sync_directory
-from petcd.storage.lmdb_backend import open_environment
+from petcd.storage.files import sync_directory
+from petcd.storage.lmdb_backend import copy_compact, open_environment
 
 
 class LmdbReader:
@@ -34,15 +34,10 @@ class LmdbReader:
 
     def copy(self, path: str) -> None:
         """Everything as of the last commit into a new file, synced.  Raises CopyFailed."""
+        copy_compact(self._env, path)
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-            try:
-                self._env.copyfd(fd, compact=True)
-                os.fsync(fd)
-            finally:
-                os.close(fd)
             sync_directory(os.path.dirname(path))
-        except (lmdb.Error, OSError) as error:
+        except OSError as error:
             raise CopyFailed(path, str(error)) from error
 
     def close(self) -> None:
