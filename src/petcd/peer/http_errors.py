@@ -6,15 +6,17 @@ from collections.abc import Sequence
 
 from petcd.transport.http import Header, HttpResponder
 
-_TEXT: Header = (b"content-type", b"text/plain; charset=utf-8")
-_NOSNIFF: Header = (b"x-content-type-options", b"nosniff")
+ERROR_HEADERS: tuple[Header, ...] = (
+    (b"content-type", b"text/plain; charset=utf-8"),
+    (b"x-content-type-options", b"nosniff"),
+)
 
 
 def send_error(
     respond: HttpResponder, status: int, text: str, headers: Sequence[Header] = ()
 ) -> None:
     """Answer with a status and a line of text."""
-    respond.send(status, [*headers, _TEXT, _NOSNIFF], text.encode() + b"\n")
+    respond.send(status, [*headers, *ERROR_HEADERS], text.encode() + b"\n")
 
 
 def send_method_not_allowed(respond: HttpResponder, allowed: str) -> None:

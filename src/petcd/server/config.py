@@ -84,6 +84,8 @@ class ServerConfig:
     snapshot_count: int
     heartbeat_ms: int
     election_ms: int
+    raft_read_timeout_s: float
+    raft_write_timeout_s: float
     listen_peer_urls: tuple[str, ...]
     listen_client_urls: tuple[str, ...]
     listen_metrics_urls: tuple[str, ...]
@@ -326,6 +328,9 @@ def check(settings: Settings) -> None:
     for name in ("heartbeat-interval", "election-timeout"):
         if settings.value(name) == 0:
             raise ConfigError(f"--{name} must be >0 (set to 0ms)")
+    for name in ("raft-read-timeout", "raft-write-timeout"):
+        if settings.value(name) <= 0:
+            raise ConfigError(f"--{name} must be >0 (set to {settings.text(name)})")
     heartbeat, election = settings.value("heartbeat-interval"), settings.value("election-timeout")
     if 5 * heartbeat > election:
         raise ConfigError(
@@ -396,6 +401,8 @@ def build(settings: Settings, notes: list[str]) -> ServerConfig:
         snapshot_count=value("snapshot-count"),
         heartbeat_ms=value("heartbeat-interval"),
         election_ms=value("election-timeout"),
+        raft_read_timeout_s=value("raft-read-timeout"),
+        raft_write_timeout_s=value("raft-write-timeout"),
         listen_peer_urls=value("listen-peer-urls"),
         listen_client_urls=value("listen-client-urls"),
         listen_metrics_urls=value("listen-metrics-urls"),

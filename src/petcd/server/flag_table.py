@@ -115,10 +115,8 @@ MEMBER = (
         NO_EFFECT,
         "the gateway is not served yet",
     ),
-    Flag("raft-read-timeout", D, "5s", "Read timeout of peer connections.", NO_EFFECT, _ONE_MEMBER),
-    Flag(
-        "raft-write-timeout", D, "5s", "Write timeout of peer connections.", NO_EFFECT, _ONE_MEMBER
-    ),
+    Flag("raft-read-timeout", D, "5s", "Read timeout of peer connections."),
+    Flag("raft-write-timeout", D, "5s", "Write timeout of peer connections."),
     Flag("feature-gates", T, "", "Features to turn on or off.", NO_EFFECT, "no gates yet"),
 )
 

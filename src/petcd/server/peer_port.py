@@ -2,7 +2,7 @@
 
     PeerNetwork   what this member sends and dials                 petcd.peer
     Door          what the peer port serves of raft                petcd.peer
-    routes        /members, /version and what only a leader answers
+    routes        /members, /version, hashes, and what only a leader answers
     ask           a short request to another member's peer port
 
 It is there before the member is ready, since nobody becomes ready without the others.
@@ -16,9 +16,10 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-from petcd.cluster import MemberInfo
+from petcd.cluster import MemberInfo, format_id
+from petcd.peer.context import Timeouts
 from petcd.peer.door import Door, members_handler, path_of, peer_limits
-from petcd.peer.http_errors import send_method_not_allowed
+from petcd.peer.http_errors import ERROR_HEADERS, send_method_not_allowed
 from petcd.peer.identity import Identity
 from petcd.peer.network import PeerNetwork
 from petcd.peer.remote_requests import get_versions
@@ -26,6 +27,7 @@ from petcd.raft.types import Message
 from petcd.server.config import ServerConfig
 from petcd.server.engine import Engine
 from petcd.server.log import LogLines
+from petcd.server.peer_hashes import hash_kv_handler
 from petcd.server.peer_requests import PATHS
 from petcd.transport.http import Header, HttpHandler, HttpRequest, HttpResponder
 from petcd.transport.http1_answer import ExchangeFailed
@@ -35,6 +37,7 @@ from petcd.version import ETCD_VERSION, PETCD_VERSION
 from petcd.wire.internal import Metadata
 
 _JSON: Header = (b"content-type", b"application/json")
+_TEXT: Header = (b"content-type", b"text/plain")
 _PROTOBUF: Header = (b"content-type", b"application/protobuf")
 
 
@@ -80,6 +83,7 @@ class PeerPort:
             log,
             executor,
             peer_dial_timeout_s(config),
+            Timeouts(config.raft_read_timeout_s, config.raft_write_timeout_s),
         )
 
     def connect(self, engine: Engine, removed: Callable[[], None]) -> None:
@@ -96,9 +100,15 @@ class PeerPort:
         membership = engine.member.membership
         door.routes["/members"] = members_handler(membership.cluster_id, membership.members)
         door.routes["/version"] = version_handler(lambda: membership.version)
+        door.routes["/downgrade/enabled"] = downgrade_enabled
+        door.routes["/downgrade/enabled"] = downgrade_handler(membership.cluster_id)
+        door.routes["/members/hashkv"] = hash_kv_handler(
+            membership.cluster_id, engine.member.store, engine.runtime
+        )
         for path in PATHS:
             door.routes[path] = self._answer
-        listener = self._listener = Listener(Router(), door.handle, peer_limits())
+        timeouts = self.network.context.timeouts
+        listener = self._listener = Listener(Router(), door.handle, peer_limits(timeouts))
         listener.open_sink = door.open_sink
         self.network.flush_writes = listener.flush
         for bound in sockets:
@@ -113,7 +123,7 @@ class PeerPort:
         kind = _JSON if path.startswith("/members") else _PROTOBUF
 
         def send(status: int, body: bytes) -> None:
-            respond.send(status, [kind] if status == 200 else [], body)
+            respond.send(status, [kind] if status == 200 else ERROR_HEADERS, body)
 
         self._engine.peer_requests.handle(path, request.body, send)
 
@@ -183,6 +193,15 @@ def peer_dial_timeout_s(config: ServerConfig) -> float:
     return 1.0 + config.election_ms / 1000
 
 
+def downgrade_enabled(request: HttpRequest, respond: HttpResponder) -> None:
+    """Whether the cluster is going down to an older version, which no petcd cluster does. A member
+    of etcd that joins asks for it."""
+    if request.method == "GET":
+        respond.send(200, [_TEXT], b"false")
+    else:
+        send_method_not_allowed(respond, "GET")
+
+
 def version_handler(cluster: Callable[[], str | None]) -> HttpHandler:
     """Serves `/version`; by its last field the members of one cluster know petcd from etcd."""
 
@@ -196,5 +215,21 @@ def version_handler(cluster: Callable[[], str | None]) -> HttpHandler:
             "petcd": PETCD_VERSION,
         }
         respond.send(200, [_JSON], json.dumps(versions, separators=(",", ":")).encode())
+
+    return handle
+
+
+def downgrade_handler(cluster_id: int) -> HttpHandler:
+    """Serves `/downgrade/enabled`, which joining etcd members ask: no downgrade is under way."""
+    headers: list[Header] = [
+        (b"x-etcd-cluster-id", format_id(cluster_id).encode()),
+        (b"content-type", b"text/plain"),
+    ]
+
+    def handle(request: HttpRequest, respond: HttpResponder) -> None:
+        if request.method != "GET":
+            send_method_not_allowed(respond, "GET")
+        else:
+            respond.send(200, headers, b"false")
 
     return handle
