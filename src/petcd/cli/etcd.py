@@ -4,8 +4,10 @@ Exit codes: 0 after a clean stop or for --help and --version, 1 when the member 
 on, 2 for a mistake on the command line.
 """
 
+import asyncio
 import os
 import platform
+import signal
 import sys
 from collections.abc import Callable
 
@@ -17,13 +19,15 @@ from petcd.server.config import ConfigError, ServerConfig, environment, load_con
 from petcd.server.discovery_registry import ClusterFull
 from petcd.server.log import Logger
 from petcd.server.proxying import ProxyServer, is_proxy
-from petcd.server.serve import Server
+from petcd.server.serve import MemberRemoved, Server
 from petcd.storage.errors import StorageError
 from petcd.version import ETCD_VERSION, PETCD_VERSION
 from petcd.wire.codec import DecodeError
 
 # The progress of loading is shown once a start takes longer than this many rows.
 PROGRESS_ROWS = 100_000
+# etcd's second.
+REMOVAL_GRACE_S = 1.0
 
 
 def version_text() -> str:
@@ -72,6 +76,12 @@ class Member:
     async def start(self) -> None:
         """See Server."""
         await self._server.start(loading_progress(sys.stderr.isatty()))
+        self._server.removed.add_done_callback(self._end)
+
+    @staticmethod
+    def _end(removed: "asyncio.Future[None]") -> None:
+        """A removed member ends as by SIGTERM, when its last messages had time to leave."""
+        removed.get_loop().call_later(REMOVAL_GRACE_S, signal.raise_signal, signal.SIGTERM)
 
     async def stop(self) -> None:
         """See Server."""
@@ -123,6 +133,8 @@ def run(arguments: list[str]) -> int:
         log.warn(note)
     try:
         serve_member_or_proxy(config, log)
+    except MemberRemoved:
+        return 0  # said by the server; a supervisor need not try again
     except (ConfigError, StorageError, DataUnusable, DecodeError, OSError) as error:
         log.fatal("cannot start", error=str(error))
         return 1

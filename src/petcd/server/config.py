@@ -107,6 +107,9 @@ class ServerConfig:
     pre_vote: bool
     reuse_port: bool
     strict_reconfig_check: bool
+    max_learners: int
+    initial_election_tick_advance: bool
+    force_new_cluster: bool
     auto_compaction_mode: str
     auto_compaction_retention: str
     snapshot_catchup_entries: int
@@ -424,6 +427,9 @@ def build(settings: Settings, notes: list[str]) -> ServerConfig:
         pre_vote=value("pre-vote"),
         reuse_port=value("socket-reuse-port"),
         strict_reconfig_check=value("strict-reconfig-check"),
+        max_learners=value("max-learners"),
+        initial_election_tick_advance=value("initial-election-tick-advance"),
+        force_new_cluster=value("force-new-cluster"),
         auto_compaction_mode=settings.text("auto-compaction-mode"),
         auto_compaction_retention=settings.text("auto-compaction-retention"),
         snapshot_catchup_entries=value("snapshot-catchup-entries"),

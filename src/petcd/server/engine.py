@@ -244,7 +244,8 @@ class Engine:
             lambda: self.cluster_version.decide(published) if self._is_alone else published(),
         )
         self.timers.start()
-        self._look_for_peers(self._surroundings.loop.time() + PEERS_AWAITED_S)
+        if config.initial_election_tick_advance:
+            self._look_for_peers(self._surroundings.loop.time() + PEERS_AWAITED_S)
         runtime.turn()  # the founding entries must be applied before an election
         if self._is_alone:
             self.member.node.campaign()

@@ -29,7 +29,8 @@ T, B, N, U, F, D, URLS, L = (
 )
 _NO_TLS = "TLS is not served yet"
 _NO_AUTH = "authentication is not served yet"
-_ONE_MEMBER = "only clusters of one member are served yet"
+_FIXED_SILENCE = "a silent stream is given up after five seconds"
+_NO_COMPARISON = "members do not compare their hashes yet"
 _LMDB = "the store is LMDB, which has no such setting"
 _NO_SLOW_LOG = "slow requests are not logged yet"
 _TRACING = "traces are not exported"
@@ -53,8 +54,6 @@ MEMBER = (
         B,
         "true",
         "Fast-forward the first election timeout at start.",
-        NO_EFFECT,
-        "a member alone campaigns at once",
     ),
     Flag("listen-peer-urls", URLS, "http://localhost:2380", "URLs to listen on for peers."),
     Flag("listen-client-urls", URLS, "http://localhost:2379", "URLs to listen on for clients."),
@@ -157,8 +156,6 @@ CLUSTERING = (
         B,
         "true",
         "Refuse membership changes that would lose the quorum.",
-        NO_EFFECT,
-        _ONE_MEMBER,
     ),
     Flag("pre-vote", B, "true", "Ask before starting an election."),
     Flag(
@@ -169,7 +166,7 @@ CLUSTERING = (
         note="etcd's default is 0; history without bound fills the quota",
     ),
     Flag("auto-compaction-mode", T, "periodic", "'periodic' or 'revision'."),
-    Flag("max-learners", N, "1", "Most learners in the cluster.", NO_EFFECT, _ONE_MEMBER),
+    Flag("max-learners", N, "1", "Most learners in the cluster; the same on every member."),
     Flag("enable-v2", B, "true", "Serve the v2 API.", USED, "etcd's default is false"),
     Flag(
         "v2-deprecation",
@@ -378,14 +375,16 @@ MONITORING = (
 )
 
 TUNING = (
-    Flag("corrupt-check-time", D, "0s", "Interval of corruption checks.", NO_EFFECT, _ONE_MEMBER),
+    Flag(
+        "corrupt-check-time", D, "0s", "Interval of corruption checks.", NO_EFFECT, _NO_COMPARISON
+    ),
     Flag(
         "compact-hash-check-time",
         D,
         "1m",
         "Interval of checks of compaction hashes.",
         NO_EFFECT,
-        _ONE_MEMBER,
+        _NO_COMPARISON,
     ),
     Flag(
         "compaction-batch-limit",
@@ -411,7 +410,14 @@ TUNING = (
         NO_EFFECT,
         "space is reused without it",
     ),
-    Flag("downgrade-check-time", D, "5s", "Interval of downgrade checks.", NO_EFFECT, _ONE_MEMBER),
+    Flag(
+        "downgrade-check-time",
+        D,
+        "5s",
+        "Interval of downgrade checks.",
+        NO_EFFECT,
+        "there is nothing to go down to",
+    ),
     Flag(
         "snapshot-catchup-entries",
         U,
@@ -433,7 +439,7 @@ TUNING = (
         "false",
         "Check the data before serving.",
         NO_EFFECT,
-        _ONE_MEMBER,
+        _NO_COMPARISON,
     ),
     Flag(
         "compact-hash-check-enabled",
@@ -441,7 +447,7 @@ TUNING = (
         "false",
         "Compare hashes at compactions.",
         NO_EFFECT,
-        _ONE_MEMBER,
+        _NO_COMPARISON,
     ),
     Flag(
         "txn-mode-write-with-shared-buffer",
@@ -497,8 +503,6 @@ UNSAFE = (
         B,
         "false",
         "Make this member the only one of a new cluster, keeping the data.",
-        REFUSED,
-        _ONE_MEMBER,
     ),
     Flag("unsafe-no-fsync", B, "false", "Do not sync the disk. A power cut loses data."),
 )

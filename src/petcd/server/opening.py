@@ -25,6 +25,7 @@ from petcd.raft.start import Peer
 from petcd.raft.storage import MemoryStorage
 from petcd.raft.types import ConfState, Entry, HardState, Snapshot, SnapshotMetadata
 from petcd.server.config import ServerConfig
+from petcd.server.standalone import leave_alone
 from petcd.storage.backend import Backend
 from petcd.storage.wal_reader import Replay
 from petcd.wire.internal import Metadata
@@ -118,14 +119,23 @@ class Opening:
             )
         storage = MemoryStorage()
         conf_state = load_conf_state(backend)
-        storage.apply_snapshot(Snapshot(b"", SnapshotMetadata(conf_state, *start)))
-        storage.append(replay.entries)
+        identity = Metadata.decode(replay.metadata)
         # The commit index is not synced for its own sake, so the disk may know less of it than
         # the store; what is applied was committed.
         held = replay.hard_state
         commit = max(held.commit, applied_index)
-        storage.set_hard_state(_of_its_entries(held, replay.entries, commit))
-        identity = Metadata.decode(replay.metadata)
+        entries, hard_state = replay.entries, _of_its_entries(held, replay.entries, commit)
+        if self._config.force_new_cluster:
+            urls = self._config.initial_advertise_peer_urls
+            applied = applied_index, conf_state
+            entries, added, hard_state = leave_alone(
+                entries, hard_state, applied, identity.NodeID, urls
+            )
+            log.save(hard_state, added)
+            log.sync()
+        storage.apply_snapshot(Snapshot(b"", SnapshotMetadata(conf_state, *start)))
+        storage.append(entries)
+        storage.set_hard_state(hard_state)
         member, quota = self._assemble(backend, storage, identity)
         is_new = not replay.entries and not conf_state.voters and held.is_empty()
         founders = members(identity) if is_new else ()
@@ -144,7 +154,7 @@ class Opening:
         store = Store(backend, lessor)
         for rows in store.load():
             self._progress(rows)
-        membership = Membership(backend, identity.ClusterID, identity.NodeID)
+        membership = Membership(backend, identity.ClusterID, identity.NodeID, config.max_learners)
         membership.load()
         alarms = AlarmStore(backend)
         alarms.load()
