@@ -208,6 +208,7 @@ class Engine:
         """A snapshot of `index` took the place of log and state machines."""
         self.truncation.installed(index)
         self.audience.skip_to(self.member.store.revision)
+        self._publication.look_again()
 
     def _assemble_timers(self) -> Timers:
         config = self._config

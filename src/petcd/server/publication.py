@@ -36,6 +36,7 @@ class Publication:
         self._name = name
         self._client_urls = client_urls
         self._done = done
+        self._is_done = False
 
     def start(self) -> None:
         """Propose the attributes."""
@@ -47,10 +48,23 @@ class Publication:
         self._send(CLUSTER_MEMBER_ATTR_SET, body, self._attributes_applied)
 
     def _attributes_applied(self, context: None, outcome: object) -> None:
+        if self._is_done:
+            return
         if isinstance(outcome, Exception):
             self._try_again(outcome)
         else:
-            self._done()
+            self._finish()
+
+    def look_again(self) -> None:
+        """A snapshot was installed: if it has what we publish, nobody will tell us of the entry."""
+        local = self._member.membership.local
+        wanted = (self._name, self._client_urls)
+        if not self._is_done and local is not None and (local.name, local.client_urls) == wanted:
+            self._finish()
+
+    def _finish(self) -> None:
+        self._is_done = True
+        self._done()
 
     def _try_again(self, refusal: Exception) -> None:
         """A member that stops refuses on the spot, however often it is asked."""

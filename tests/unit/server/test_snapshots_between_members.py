@@ -153,6 +153,20 @@ def test_a_member_with_a_snapshot_may_lead(trio: Any) -> None:
     agree(trio)
 
 
+def test_who_was_published_in_a_snapshot_need_not_wait_for_its_entry(trio: Any) -> None:
+    """The entry that says its name is among those that the snapshot stands for."""
+    name = lose_one(trio)
+    trio.stop(name)
+    trio.net.heal()
+    trio.start(name)
+    node = trio[name]
+    receiver = node.engine._receiver
+    plain = receiver._drive
+    receiver._drive = lambda *arguments: trio.loop.call_later(0.5, plain, *arguments)
+    trio.run_until(lambda: node.member.applied_index > 50)
+    assert node.published
+
+
 def test_requests_go_on_while_a_snapshot_travels(trio: Any) -> None:
     name = lose_one(trio)
     seen = installs(trio)
