@@ -90,7 +90,7 @@ class Run:
         slot, process = self.slot, self.process
         try:
             opened = self._open()
-        except StorageFailed as error:  # the process says so and ends
+        except (StorageFailed, OSError) as error:  # the process says so and ends
             self._die(error)
         assert isinstance(opened.log, Wal)
         self.wal = opened.log

@@ -156,7 +156,12 @@ class World:
         self.schedule.run(options.duration_s)
         if self.nemesis is not None:
             self.nemesis.heal()
-        self._settle()
+        try:
+            self._settle()
+        except Failed as complaint:
+            # Why there is no agreement is told best by the promise that was broken before.
+            self._judge_what_was(complaint)
+            raise
         self._judge()
 
     def _start(self) -> None:
@@ -265,6 +270,14 @@ class World:
                     number, self.schedule.now_s, revision, found.compact_revision, found.hash
                 )
             )
+
+    def _judge_what_was(self, complaint: Failed) -> None:
+        """Judge a history that has no proper end."""
+        self._sample_hashes()
+        drift = 0.0 if self.nemesis is None else self.nemesis.drift
+        violations = judge(self.history, drift=drift).violations
+        if violations:
+            raise Failed(f"{violations[0]}; {complaint}") from complaint
 
     def _judge(self) -> None:
         """Equal data on all members, and a history without a broken promise."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from petcd.lease import LeaseNotFound, Lessor
 from petcd.member.apply import LEASE_REVOKE, Applier, Outcome
@@ -14,8 +15,10 @@ from petcd.server.timers import Timers
 from petcd.server.waiting import Waiting
 from petcd.wire.hot import parse_put
 from petcd.wire.lease import LeaseRevokeRequest
-from sim.bugs.exhibit import Exhibit
+from sim import workload
+from sim.bugs.exhibit import DIVERGED, Exhibit
 from sim.bugs.switch import Patch
+from sim.check.history import KeepAlive, Put
 
 _put = Applier._put
 _apply = Member._apply
@@ -83,36 +86,52 @@ def _old_leader_revokes() -> list[Patch]:
 
 
 def _new_leader_gives_no_time() -> list[Patch]:
-    """A lease's time is counted from before the new leader led."""
+    """All leases count as old when somebody begins to lead."""
 
     def promote(self: Lessor, now_s: float, extend_s: float) -> None:
-        _promote(self, now_s - 2.0, 0.0)
+        _promote(self, now_s - 60.0, 0.0)
 
     return [Patch(Lessor, "promote", promote)]
 
 
-_DIVERGED = ("hold different data", "bucket", "answered wrongly", "nobody wrote", "nobody made")
+def _leases_in_use() -> list[Patch]:
+    """Clients that live with their leases: more renewals, and fewer leases at a time."""
+    mix = [(0.3 * weight, make) for weight, make in workload.MIX]
+    mix.append((30.0, workload._with_lease(lambda client, lease: KeepAlive(lease))))
+    mix.append((20.0, workload._with_lease(_put_with_lease)))
+    return [
+        Patch(workload, "MAKERS", [make for _, make in mix]),
+        Patch(workload, "WEIGHTS", list(accumulate(weight for weight, _ in mix))),
+        Patch(workload, "LEASES_KEPT", 2),
+        Patch(workload, "LEASE_TTL_S", (4, 6)),
+    ]
+
+
+def _put_with_lease(client: workload.Client, lease: int) -> Put:
+    return Put(client.key(), client.value(), lease)
+
 
 EXHIBITS = (
     Exhibit(
         "apply looks at the clock",
         "etcd-io/etcd#14571, #18667",
         "Members decide by what only they know whether a committed request is done.",
-        _DIVERGED,
+        DIVERGED,
         _apply_looks_at_the_clock,
+        stage=_leases_in_use,
     ),
     Exhibit(
         "entries applied out of order",
         "Raft section 5.4.3",
         "A batch of committed entries is not applied in the order of the log.",
-        _DIVERGED,
+        DIVERGED,
         _entries_applied_out_of_order,
     ),
     Exhibit(
         "forwarded twice, applied twice",
         "zhebrak/raftos#2",
         "A proposal that the network delivers twice is applied twice.",
-        ("nobody wrote", "nobody made", "answered wrongly"),
+        DIVERGED,
         _forwarded_twice_applied_twice,
         options={"kinds": "bad-weather", "interval_s": 1.0},
     ),
@@ -120,7 +139,7 @@ EXHIBITS = (
         "late means not done",
         "Jepsen's report on etcd 3.4.3, unknown outcomes",
         "A client is told that its write failed, and later the write takes effect.",
-        ("nobody wrote", "nobody made", "answered wrongly"),
+        DIVERGED,
         _late_means_not_done,
         options={"kinds": "split,bad-weather,slow-disk,pause", "interval_s": 1.0},
     ),
@@ -131,6 +150,7 @@ EXHIBITS = (
         ("a lease ended early",),
         _old_leader_revokes,
         options={"kinds": "pause", "interval_s": 3.0},
+        stage=_leases_in_use,
     ),
     Exhibit(
         "new leader gives leases no time",
@@ -139,5 +159,6 @@ EXHIBITS = (
         ("a lease ended early",),
         _new_leader_gives_no_time,
         options={"kinds": "leader-isolated,pause,kill", "interval_s": 3.0},
+        stage=_leases_in_use,
     ),
 )

@@ -7,6 +7,22 @@ from typing import Any, NamedTuple
 
 from sim.bugs.switch import Patch
 
+DIVERGED = (
+    "members hold different data",
+    "bucket",
+    "hashes differ",
+    "answered wrongly",
+    "nobody wrote a revision",
+    "was seen that nobody made",
+    "two writes have one revision",
+    "a session goes back",
+    "went back in time",
+    "a stale read",
+    "a write should have changed nothing",
+    "a revision was seen before its write",
+)
+"""How the checkers tell that members' data went different ways, or that writes got lost."""
+
 
 class Exhibit(NamedTuple):
     """One known defect.

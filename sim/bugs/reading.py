@@ -57,7 +57,7 @@ EXHIBITS = (
         "A new leader answers reads before it knows what its predecessors committed.",
         _STALE,
         _read_before_the_first_commit,
-        options={"kinds": "kill,leader-isolated,bad-weather", "interval_s": 1.0},
+        options={"kinds": "kill,bad-weather", "interval_s": 0.7},
     ),
     Exhibit(
         "read without confirmation",
@@ -81,5 +81,6 @@ EXHIBITS = (
         "A follower answers a confirmed read before it has applied the read index.",
         _STALE,
         _read_does_not_wait_for_apply,
+        options={"kinds": "bad-weather", "interval_s": 1.0},
     ),
 )

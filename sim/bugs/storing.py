@@ -10,7 +10,7 @@ from google_crc32c import extend
 from petcd.raft.ready import Ready
 from petcd.server.runtime import Runtime
 from petcd.server.truncation import Truncation
-from petcd.storage import wal
+from petcd.storage import wal, wal_reader
 from petcd.storage.backend import Batch
 from petcd.storage.errors import StorageFailed
 from petcd.storage.files import File, Files
@@ -21,7 +21,7 @@ from petcd.storage.wal_reader import LogReader
 from petcd.storage.wal_record import FRAME_BYTES
 from petcd.storage.wal_segment import Segment, SegmentWalk, frame_at
 from petcd.wire.hot import DecodeError, parse_wal_record
-from sim.bugs.exhibit import Exhibit
+from sim.bugs.exhibit import DIVERGED, Exhibit
 from sim.bugs.switch import Patch
 
 _begin_commit = PendingWrites.begin_commit
@@ -84,7 +84,13 @@ def _cache_trusted_after_failed_sync() -> list[Patch]:
         reader.read(segments)
         return reader
 
-    return [Patch(wal, "_read_from_disk", read)]
+    def forget_cached(disk: Files, path: str) -> None:
+        return
+
+    return [
+        Patch(wal, "_read_from_disk", read),
+        Patch(wal_reader, "_forget_cached", forget_cached),
+    ]
 
 
 def _torn_tail_accepted() -> list[Patch]:
@@ -119,25 +125,12 @@ def _log_purged_before_the_backend_is_synced() -> list[Patch]:
 
 
 _POWER = {"kinds": "power-cut,power-cut-of-all,crash-in-a-disk-call", "interval_s": 1.0}
-_LOST = (
-    "hold different data",
-    "answered wrongly",
-    "nobody wrote",
-    "was seen that nobody made",
-    "hashes differ",
-    "bucket",
-    "a session goes back",
-    "went back in time",
-    "two writes have one revision",
-    "a stale read",
-)
-
 EXHIBITS = (
     Exhibit(
         "applied index before the data",
         "etcd-io/etcd#13766",
         "A crash between the two loses what was applied.",
-        (*_LOST, "ended itself"),
+        (*DIVERGED, "ended itself"),
         _index_before_data,
         options=_POWER,
     ),
@@ -145,7 +138,7 @@ EXHIBITS = (
         "applied index after the data",
         "etcd-io/etcd#13514, #13922, #13937",
         "A crash between the two applies entries twice.",
-        (*_LOST, "ended itself"),
+        (*DIVERGED, "ended itself"),
         _index_after_data,
         options=_POWER,
     ),
@@ -153,7 +146,7 @@ EXHIBITS = (
         "one member acknowledges before its sync",
         "etcd-io/etcd#14370",
         "A power cut takes back what was acknowledged.",
-        ("committed without a majority", *_LOST),
+        ("committed without a majority", *DIVERGED),
         _acknowledged_before_sync,
         options={**_POWER, "members": 1},
     ),
@@ -169,7 +162,7 @@ EXHIBITS = (
         "cache trusted after a failed sync",
         "etcd-io/etcd#14143",
         "After a restart the log is read from a cache that the disk does not agree with.",
-        ("what was synced is forgotten", "ended itself"),
+        ("what was synced is forgotten", "ended itself", "WalSnapshotNotFound"),
         _cache_trusted_after_failed_sync,
         options={"kinds": "failed-sync,power-cut,kill", "interval_s": 1.0},
     ),
@@ -177,7 +170,7 @@ EXHIBITS = (
         "torn tail accepted",
         "etcd-io/etcd#14098",
         "What a power cut left of an unsynced write counts as an entry.",
-        ("logs do not match", "a log out of order", "ended itself", "forgotten"),
+        ("logs do not match", "a log out of order", "WalDamaged", "forgotten"),
         _torn_tail_accepted,
         options=_POWER,
     ),
@@ -185,7 +178,7 @@ EXHIBITS = (
         "log purged before the backend is synced",
         "bakwc/PySyncObj#197",
         "After a power cut neither the log nor the backend has what was applied last.",
-        ("ended itself",),
+        ("WalNotFound", "WalSnapshotNotFound", "DataUnusable"),
         _log_purged_before_the_backend_is_synced,
         options={
             **_POWER,

@@ -8,6 +8,7 @@ from petcd.raft.log import RaftLog
 from petcd.raft.rawnode import RawNode
 from petcd.raft.ready import Ready
 from petcd.raft.types import Entry, HardState, Message, MessageType
+from petcd.server import opening
 from petcd.storage import wal, wal_record
 from sim.bugs.exhibit import Exhibit
 from sim.bugs.switch import Patch
@@ -92,6 +93,10 @@ def _leader_counts_itself_early() -> list[Patch]:
     return [Patch(Raft, "append_entries", append_entries)]
 
 
+def _one_entry_at_a_time() -> list[Patch]:
+    return [Patch(opening, "MESSAGE_BYTES_MAX", 0)]
+
+
 _FORGOTTEN = ("what was synced is forgotten", "two votes in one term", "two leaders in one term")
 _CRASHES = {"kinds": "power-cut,power-cut-of-all,leader-isolated,split", "interval_s": 1.0}
 _PARTITIONS = {"kinds": "leader-isolated,split,one-way-links,kill,bad-weather", "interval_s": 1.0}
@@ -144,6 +149,7 @@ EXHIBITS = (
         ("an old entry was committed by counting",),
         _old_entries_committed_by_counting,
         options=_PARTITIONS,
+        stage=_one_entry_at_a_time,
     ),
     Exhibit(
         "conflicts not truncated",
@@ -159,6 +165,6 @@ EXHIBITS = (
         "An entry counts as committed while one disk less than a majority holds it.",
         ("committed without a majority",),
         _leader_counts_itself_early,
-        options=_CRASHES,
+        options={"kinds": "slow-disk", "interval_s": 1.0},
     ),
 )

@@ -7,7 +7,9 @@ from petcd.mvcc.watch_groups import Watcher, WatcherGroup
 from petcd.mvcc.watch_hub import WatchHub
 from petcd.mvcc.watch_stream import WatchStream
 from petcd.server.audience import Audience
+from petcd.server.config import ServerConfig, default_config
 from petcd.wire.hot import watch_response
+from sim import world
 from sim.bugs.exhibit import Exhibit
 from sim.bugs.switch import Patch
 
@@ -61,6 +63,13 @@ def _future_begins_now() -> list[Patch]:
     return [Patch(WatchHub, "_place_one", place_one)]
 
 
+def _often_progress() -> list[Patch]:
+    def config(data_dir: str, **changes: object) -> ServerConfig:
+        return default_config(data_dir, **{**changes, "watch_progress_interval_s": 0.3})
+
+    return [Patch(world, "default_config", config)]
+
+
 EXHIBITS = (
     Exhibit(
         "progress overtakes events",
@@ -69,6 +78,7 @@ EXHIBITS = (
         ("progress overtook an event",),
         _progress_overtakes,
         options={"watchers": 6},
+        stage=_often_progress,
     ),
     Exhibit(
         "events repeated",
