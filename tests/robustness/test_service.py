@@ -1,5 +1,6 @@
 """A member as systemd runs it: settings from the environment file, news through the socket."""
 
+import json
 import os
 import shlex
 import signal
@@ -84,3 +85,29 @@ def test_a_supervisor_that_went_away_does_not_stop_the_member(start, tmp_path):
     os.remove(tmp_path / "notify-solo")
     with urllib.request.urlopen(f"http://127.0.0.1:{client}/health", timeout=5) as answer:
         assert answer.status == 200
+
+
+def test_three_environment_files_start_three_members_the_first_ready_with_the_second(
+    start, tmp_path
+):
+    ports = free_ports(6)
+    places = [
+        Place(f"etcd-0-{n}", "127.0.0.1", ports[2 * k], ports[2 * k + 1])
+        for k, n in enumerate((8, 14, 17))
+    ]
+    texts = [
+        environment_file(each, places, str(tmp_path / each.name), "etcd-token") for each in places
+    ]
+    first = start(texts[0])
+    first.reports.settimeout(1.0)
+    with pytest.raises(TimeoutError):
+        first.report()  # alone it is no majority
+    first.reports.settimeout(WAIT_S)
+    second = start(texts[1])
+    assert [first.report(), second.report()] == ["READY=1"] * 2
+    third = start(texts[2])
+    assert third.report() == "READY=1"
+    url = f"http://127.0.0.1:{places[2].client_port}/v2/members"
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        members = json.loads(answer.read())["members"]
+    assert {member["name"] for member in members} == {each.name for each in places}
