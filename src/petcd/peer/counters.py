@@ -37,6 +37,7 @@ class PeerCounters:
     __slots__ = (
         "active",
         "disconnected",
+        "known",
         "received_bytes",
         "received_failures",
         "round_trips",
@@ -47,6 +48,7 @@ class PeerCounters:
     )
 
     def __init__(self) -> None:
+        self.known = False
         self.active = False
         self.disconnected = 0
         self.sent_bytes = 0
@@ -115,6 +117,13 @@ class NetworkCounters:
                 "gauge",
                 both,
                 [(labels, float(c.active)) for labels, c in pairs],
+            ),
+            Family(
+                "etcd_network_known_peers",
+                "The current number of known peers.",
+                "gauge",
+                both,
+                [(labels, float(c.known)) for labels, c in pairs],
             ),
             Family(
                 "etcd_network_disconnected_peers",

@@ -45,6 +45,7 @@ class Peer:
         self.member_id = member_id
         self._context = context
         self.counters = context.counters.of(member_id)
+        self.counters.known = True
         self.picker = UrlPicker(urls)
         self.status = PeerStatus(context, member_id)
         self._appends = StreamWriter(context, member_id, APPEND, self.status)
@@ -68,7 +69,7 @@ class Peer:
         self._pipeline.stop()
         self._snapshots.stop()
         self.prober.stop()
-        self.counters.active = False
+        self.counters.known = self.counters.active = False
 
     def update(self, urls: Sequence[str]) -> None:
         """The peer is reached under other URLs; what is open stays open."""

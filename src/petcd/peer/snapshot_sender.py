@@ -7,7 +7,7 @@ connection of its own; raft's messages do not wait for it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import BinaryIO
@@ -93,7 +93,9 @@ class SnapshotSender:
         if answer.status != 204:
             raise refusal(answer.status, answer.body)
 
-    async def _pieces(self, head: bytes, path: Path, size_bytes: int) -> AsyncIterator[bytes]:
+    async def _pieces(
+        self, head: bytes, path: Path, size_bytes: int
+    ) -> AsyncGenerator[bytes, None]:
         loop = asyncio.get_running_loop()
         file: BinaryIO = await loop.run_in_executor(self._executor, path.open, "rb")
         try:

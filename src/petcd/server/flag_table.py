@@ -29,7 +29,6 @@ T, B, N, U, F, D, URLS, L = (
 )
 _NO_TLS = "TLS is not served yet"
 _NO_AUTH = "authentication is not served yet"
-_FIXED_SILENCE = "a silent stream is given up after five seconds"
 _NO_COMPARISON = "members do not compare their hashes yet"
 _LMDB = "the store is LMDB, which has no such setting"
 _NO_SLOW_LOG = "slow requests are not logged yet"

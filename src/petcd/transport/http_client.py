@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from time import perf_counter
 from urllib.parse import urlsplit
 
@@ -177,7 +178,7 @@ class HttpClient:
         target: str,
         headers: Sequence[Header],
         length: int,
-        pieces: AsyncIterator[bytes],
+        pieces: AsyncGenerator[bytes, None],
         stall_s: float,
         answer_s: float,
     ) -> Response:
@@ -192,12 +193,13 @@ class HttpClient:
         began = perf_counter()
         try:
             connection.begin(_request_head("POST", url, target, announced), gathering)
-            async for piece in pieces:
-                if gathering.done.done():  # refused, or lost
-                    break
-                connection.write(piece)
-                async with asyncio.timeout(stall_s):
-                    await connection.writable()
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    if gathering.done.done():  # refused, or lost
+                        break
+                    connection.write(piece)
+                    async with asyncio.timeout(stall_s):
+                        await connection.writable()
             async with asyncio.timeout(answer_s):
                 head, answer = await gathering.done
         except ConnectionLost:

@@ -14,7 +14,7 @@ def test_each_peer_has_a_sample_in_each_family() -> None:
     assert families["etcd_network_active_peers"].labels == ("Local", "Remote")
     received = families["etcd_network_snapshot_receive_success"]
     assert received.samples == [(("b",), 2), (("c",), 0)] and received.labels == ("From",)
-    assert len(families) == 15
+    assert len(families) == 16
 
 
 def test_a_histogram_counts_each_duration_once() -> None:
