@@ -2,9 +2,13 @@
 
 import contextlib
 import http.client
+import json
+import re
+import subprocess
 from collections.abc import Iterator
 
 import pytest
+from etcdctl_runs import program
 from peers import start
 from v2_calls import DIFFERENCES, NEW_MEMBER, SCRIPT, Player, delete, get, put
 
@@ -40,7 +44,6 @@ def test_the_differences_are_those_that_the_page_names(players):
     for call, petcd, etcd in DIFFERENCES:
         statuses = players["petcd"].ask(call)[0], players["etcd"].ask(call)[0]
         assert statuses == (petcd, etcd), str(call)
-    assert players["petcd"].ask(NEW_MEMBER)[0] == 500
     assert players["petcd"].base == 1
     assert players["etcd"].base == 3
 
@@ -69,3 +72,26 @@ def test_headers_of_a_watch_come_before_its_event(players):
         event_index = int(player.ask(get("/h"))[1]["x-etcd-index"])
         assert int(headers["x-etcd-index"]) == event_index - 1
         assert body.endswith(b"}\n")
+
+
+def test_a_watch_from_what_is_forgotten_is_refused(players):
+    """etcd forgets after 1000 events, petcd what is compacted."""
+    for _ in range(1001):
+        players["etcd"].ask(put("/many", "value=x"))
+    now = players["petcd"].index()
+    command = [*program("petcd"), "--endpoints", f"127.0.0.1:{players['petcd'].port}"]
+    subprocess.run([*command, "compaction", str(now)], check=True, stdout=subprocess.DEVNULL)
+    for player in players.values():
+        status, headers, body = player.ask(get("/many?wait=true&waitIndex=1"))
+        error = json.loads(body)
+        assert (status, error["errorCode"]) == (400, 401)
+        assert error["message"] == "The event in requested index is outdated and cleared"
+        assert re.fullmatch(r"the requested history has been cleared \[\d+/1\]", error["cause"])
+        assert error["index"] == player.index() == int(headers["x-etcd-index"])
+
+
+def test_a_member_is_added_as_by_etcd(players):
+    """Last, for a cluster of two needs both."""
+    petcd, etcd = (players[kind].play(NEW_MEMBER) for kind in ("petcd", "etcd"))
+    assert petcd.status == 201
+    assert petcd == etcd

@@ -12,10 +12,10 @@ from typing import NamedTuple
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 JSON = {"Content-Type": "application/json"}
 INDEXES = ("modifiedIndex", "createdIndex", "index")
-# The second half must be there.
+MUST_BE_THERE = ("x-raft-index", "x-raft-term", "x-etcd-cluster-id")
 VOLATILE_HEADERS = (
-    *("date", "content-length", "transfer-encoding"),
-    *("x-raft-index", "x-raft-term", "x-etcd-cluster-id"),
+    *("date", "content-length", "transfer-encoding", "connection"),
+    *MUST_BE_THERE,
 )
 VOLATILE_FIELDS = ("expiration", "startTime", "uptime", "id", "leader")
 KEYS = "/v2/keys"
@@ -92,9 +92,7 @@ class Player:
         """The answer, comparable."""
         status, headers, body = self.ask(call)
         shown = {name: value for name, value in headers.items() if name not in VOLATILE_HEADERS}
-        shown["volatile"] = ",".join(
-            sorted(name for name in headers if name in VOLATILE_HEADERS[3:])
-        )
+        shown["volatile"] = ",".join(sorted(name for name in headers if name in MUST_BE_THERE))
         if "x-etcd-index" in shown:
             shown["x-etcd-index"] = self._index(int(shown["x-etcd-index"]))
         return Reply(status, shown, self._body(body))
@@ -323,6 +321,65 @@ WATCHES = [
     get("/ws"),
 ]
 
+BAD_INPUT = [
+    *(get("/%zz"), get("/%2"), get("/a%"), get("/b?%zz=1"), get("/b?=x&&=&recursive=true")),
+    *(
+        put("/b", "%zz=1"),
+        put("/b", "=x"),
+        put("/b", "&&&value=1&&"),
+        put("/b", "value"),
+        get("/b"),
+    ),
+    *(put("/b", "value=1&value"), put("/b", "VALUE=2"), put("/b", "value[]=3"), get("/b")),
+    *(put("/b", '{"value":1}', headers=JSON), put("/b", "\x00\xff".encode("latin-1"))),
+    *(put("/b", "value=1", headers={"Content-Type": "application/x-www-form-urlencoded; q"}),),
+    *(put("/b", "value=1", headers={"Content-Type": "multipart/form-data"}),),
+    *(put("/b", "value=1", headers={"Content-Type": "multipart/form-data; boundary=B"}),),
+    *(
+        put("/b", "value=1", headers={"Content-Type": kind})
+        for kind in ("a b", "a/", "a/b c", "a/b; c", 'a/b; c="d"; e', "a/b; c=d;", "a/b; c=")
+    ),
+    *(put("/b", "value=1", headers={"Content-Type": ";;"}), put("/b", headers=FORM), get("/b")),
+    *(
+        put("/b", "value=1", headers={"Content-Type": kind})
+        for kind in ("a b", "a/", "a/b c", "a/b; c", 'a/b; c="d"; e', "a/b; c=d;", "a/b; c=", "/")
+    ),
+    *(put("/b", "ttl=1e3"), put("/b", "ttl=0x10"), put("/b", "ttl=%2B5"), put("/b", "ttl=+5")),
+    *(put("/b", "ttl=5%20"), put("/b", "ttl=18446744073709551616"), put("/b", "ttl=%00")),
+    *(put("/b", "ttl=1_000"), put("/b", "ttl=true"), put("/b", "ttl=%D9%A3"), get("/b")),
+    *(
+        put("/b?prevIndex=0x1"),
+        put("/b?prevIndex=%2B1"),
+        put("/b?prevIndex=+1"),
+        put("/b?prevIndex=1.0"),
+    ),
+    *(get("/b?wait=true&waitIndex=-1"), get("/b?wait=true&waitIndex=1.5"), get("/b?wait=1x")),
+    *(get("/b?waitIndex=18446744073709551616"), get("/b?recursive=yes"), get("/b?sorted=tru")),
+    *(
+        get("/b?quorum=2"),
+        get("/b?stream=on"),
+        get("/b?wait=TRUE&quorum=true"),
+        get("/b?dir=maybe"),
+    ),
+    *(put("/b", "prevExist=yes"), put("/b", "refresh=2"), put("/b", "noValueOnSuccess=")),
+    *(put("/b?prevExist=false&prevExist=true", "value=2"), put("/b?dir=", "value=2")),
+    *(put("/b?unknown=1&foo", "bar=1&value=v"), get("/b?unknown=%20&x"), delete("/none?y=1")),
+    *(put("/b", "refresh=true&prevExist=false&ttl=5"), put("/b", "refresh=true&dir=true&ttl=5")),
+    *(post("/b?recursive=x", "value=1"), delete("/b?recursive=x"), delete("/b?dir=x")),
+    *(keys("DELETE", "/b", "prevValue=nope"), put("/b", "value=back"), put("/b?value=q", "")),
+    *(keys("HEAD", "/b?wait=x"),),
+    *(get("/%00"), put("/%00", "value=nul"), get("/%c3%28"), get("/b/"), get("/b//"), get("/./b")),
+    *(get("/../../b"), get("/b?a=" + "x" * 3_000), put("/" + "l" * 3_000, "value=1")),
+    *(
+        get("/" + "d/" * 200),
+        put("/b/c", "value=1"),
+        put("/b/c/d", "dir=true"),
+        post("/b", "value=1"),
+    ),
+    *(delete("/b/c"), get("/b/c"), get("/b/c?recursive=true"), get("/b/c?quorum=true")),
+    *(put("/b", "value=" + "y" * 1_000_000), delete("/b"), get("/b")),
+]
+
 OTHERS = [
     *(Call("GET", "/v2/members"), Call("GET", "/v2/members/"), Call("GET", "/v2/members/leader")),
     *(Call("GET", "/v2/members/xx"), Call("PUT", "/v2/members"), Call("DELETE", "/v2/members/")),
@@ -347,13 +404,15 @@ OTHERS = [
     Call("GET", "/v2/machines/"),
 ]
 
-# In order, so that the real etcd would do it and wait for the second member.
+# The first half of a cluster of two, which then waits for the second.
 NEW_MEMBER = Call("POST", "/v2/members", '{"peerURLs":["http://127.0.0.1:1"]}', JSON)
 
 # Calls that are answered differently on purpose, with the statuses of petcd and of etcd 3.5.1.
 DIFFERENCES = [
     (put("/ud", "dir=true"), 201, 201),
     (put("/ud?prevExist=true", "dir=true&ttl=90"), 200, 500),  # updatedir: a bug of 3.5
+    (put("/huge", "value=" + "x" * (5 << 20)), 413, 201),
+    (put("/" + "p/" * 600, "value=x"), 400, 201),
 ]
 
 SCRIPT = {
@@ -364,5 +423,6 @@ SCRIPT = {
     "parameters": PARAMETERS,
     "times to live": TIMES_TO_LIVE,
     "watches": WATCHES,
+    "bad input": BAD_INPUT,
     "others": OTHERS,
 }

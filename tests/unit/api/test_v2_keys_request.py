@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from petcd.api.v2.errors import KeysError
-from petcd.api.v2.form import BadEscape, Form, unescape, unescape_path
+from petcd.api.v2.form import BadEscape, Form, media_type_fault, unescape, unescape_path
 from petcd.api.v2.keys_request import KeysRequest
 from petcd.transport.http import HttpRequest
 
@@ -34,6 +34,27 @@ def test_the_body_comes_before_the_query_and_the_first_value_counts():
 def test_only_a_urlencoded_body_is_read():
     request = HttpRequest("PUT", "/v2/keys/k", [(b"content-type", b"text/plain")], b"value=x", "")
     assert KeysRequest(request, b"/k", b"").value == b""
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    [
+        (b"text/plain", ""),
+        (b' a/b ; c=d; e="f;\\"g";', ""),
+        (b"form-data", ""),
+        (b";;", "mime: no media type"),
+        (b"a b", "mime: expected slash after first token"),
+        (b"a/;b=c", "mime: expected token after slash"),
+        (b"a/b c", "mime: unexpected content after media subtype"),
+        (b"a/b; c", "mime: invalid media parameter"),
+    ],
+)
+def test_a_content_type_must_be_one(kind: bytes, fault: str):
+    assert media_type_fault(kind) == fault
+    request = HttpRequest("PUT", "/v2/keys/k", [(b"content-type", kind)], b"value=x", "")
+    if fault:
+        with pytest.raises(KeysError, match=fault):
+            KeysRequest(request, b"/k", b"")
 
 
 def test_values_are_bytes_and_a_semicolon_is_one_of_them():

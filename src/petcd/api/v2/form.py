@@ -3,17 +3,23 @@
     query ---------------------------.
                                       >--- Form: the first value of a name counts, body before query
     urlencoded body (PUT, POST) -----'
-    any other body                     is not looked at
+    any other body                     is not looked at, but its type must be one
 
 A semicolon is an ordinary character: etcd 3.5.1 splits at it and so cuts values in silence.
 """
 
+import re
 from urllib.parse import unquote_to_bytes
 
 from petcd.transport.http import HttpRequest
 
 URLENCODED = b"application/x-www-form-urlencoded"
 _HEX = frozenset(b"0123456789abcdefABCDEF")
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_token = re.compile(_TOKEN).match
+_media_parameters = re.compile(
+    rb'(?:\s*;\s*%b\s*=\s*(?:%b|"(?:[^"\\]|\\.)*"))*\s*;?\s*' % (_TOKEN, _TOKEN)
+).fullmatch
 
 
 class BadEscape(ValueError):
@@ -73,12 +79,33 @@ def unescape_path(text: bytes) -> bytes:
     return unquote_to_bytes(text)
 
 
+def media_type_fault(kind: bytes) -> str:
+    """What is wrong with a Content-Type, in Go's words; "" for nothing."""
+    head, semicolon, parameters = kind.partition(b";")
+    major, slash, minor = head.strip().partition(b"/")
+    token = _token(major)
+    if token is None:
+        return "mime: no media type"
+    if token.end() < len(major):
+        return "mime: expected slash after first token"
+    token = _token(minor)
+    if slash and token is None:
+        return "mime: expected token after slash"
+    if token is not None and token.end() < len(minor):
+        return "mime: unexpected content after media subtype"
+    if _media_parameters(semicolon + parameters) is None:
+        return "mime: invalid media parameter"
+    return ""
+
+
 def form_of(request: HttpRequest, query: bytes) -> Form:
     """The fields of query and urlencoded body."""
     form = Form()
-    if request.method in ("PUT", "POST", "PATCH") and request.body:
-        kind = (request.header(b"content-type") or b"").partition(b";")[0].strip().lower()
-        if kind == URLENCODED:
+    if request.method in ("PUT", "POST", "PATCH"):
+        kind = request.header(b"content-type") or b""
+        if kind and kind != URLENCODED:
+            form.error = media_type_fault(kind) or None
+        if request.body and kind.partition(b";")[0].strip().lower() == URLENCODED:
             form.add_pairs(request.body)
     form.add_pairs(query)
     return form
