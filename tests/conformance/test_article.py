@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -18,6 +19,7 @@ from pathlib import Path
 import pytest
 from article import (
     ADD_MEMBER,
+    HEALTHY,
     MEMBER_OF_ONE,
     MESSAGES,
     REMOVE_MEMBER,
@@ -184,6 +186,20 @@ def home(tmp_path: Path) -> Path:
     return folder
 
 
+def assert_copies_start(terminal: Terminal) -> None:
+    """The last backup and the restored snapshot hold what the cluster holds."""
+    listing = "ls --recursive --sort /"
+    wanted = terminal.output(listing)
+    for name, flags in (("backup_dir", ("--force-new-cluster",)), ("restore_dir", ())):
+        with contextlib.closing(Server("petcd", *flags)) as server:
+            copy = terminal.saved[name] + ("2" if name == "backup_dir" else "")
+            shutil.move(copy, server.folder / "data")
+            asyncio.run(server.start())
+            of_copy = Terminal("petcd", [server], terminal.folder)
+            assert of_copy.output(listing) == wanted
+            of_copy.type([Step("cluster-health", HEALTHY + "cluster is healthy\n")])
+
+
 @pytest.mark.parametrize("kind", ["petcd", "etcd"])
 def test_on_one_member(start_server: StartServer, home: Path, kind: str) -> None:
     server = start_server(kind, "--enable-v2=true")
@@ -194,6 +210,8 @@ def test_on_one_member(start_server: StartServer, home: Path, kind: str) -> None
     terminal.type([backup_to("{backup_dir}", 1, 1)])
     terminal.type([*status_of_cluster(1), *MEMBER_OF_ONE, *MESSAGES])
     terminal.type([backup_to("{backup_dir}2", 1, 1), *SNAPSHOT])
+    if kind == "petcd":
+        assert_copies_start(terminal)
 
 
 @pytest.mark.parametrize("member", [Server, FromFile], ids=["flags", "environment-file"])
@@ -224,3 +242,4 @@ def test_on_three_members(home: Path, member: type[Server]) -> None:
         terminal.servers = [*servers[:2], joined]
         terminal.type([*status_of_cluster(3), *MESSAGES])
         terminal.type([backup_to("{backup_dir}2", 5, 4), *SNAPSHOT])
+        assert_copies_start(terminal)
