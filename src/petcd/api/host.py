@@ -26,7 +26,7 @@ class Export(Protocol):
         ...
 
     def close(self) -> None:
-        """The file is not needed any more."""
+        """The file is not needed any more; any thread."""
         ...
 
 
@@ -50,7 +50,11 @@ class LongWork(Protocol):
         ...
 
     def export(self, finish: Finish, context: Any) -> None:
-        """Make a snapshot file, off the loop; the outcome is an Export, for the caller to close."""
+        """Make a snapshot file, off the loop; the outcome is an Export, for `end_export`."""
+        ...
+
+    def end_export(self, export: Export) -> None:
+        """Let an export's file go."""
         ...
 
     def defragment(self, finish: Finish, context: Any) -> None:

@@ -278,6 +278,7 @@ class Engine:
         """Refuse what waits and take no more turns; `finish` when the workers are idle."""
         self.timers.stop()
         self.runtime.stop()
+        self._jobs.stop()
 
     def finish(self) -> None:
         """Everything is durable afterwards. No work may be under way at the workers."""

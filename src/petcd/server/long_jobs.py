@@ -23,13 +23,25 @@ class LongJobs:
         self._worker = surroundings.backend_worker
         self._waiting: deque[tuple[Prepare, Done]] = deque()
         self._running = False
+        self._stopped = False
 
     def run(self, prepare: Prepare, done: Done) -> None:
         """Once it is its turn: `prepare` on the loop, what it returns in a worker, `done` on the
         loop with the outcome."""
+        if self._stopped:
+            return
         self._waiting.append((prepare, done))
         if not self._running:
             self._start()
+
+    def clean_up(self, work: Callable[[], Any]) -> None:
+        """Do in a worker what nobody waits for."""
+        self.run(lambda: work, lambda future: None)
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self._stopped = True
+        self._waiting.clear()
 
     def _start(self) -> None:
         prepare, done = self._waiting.popleft()

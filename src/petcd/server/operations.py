@@ -7,7 +7,7 @@ from typing import Any
 
 import google_crc32c
 
-from petcd.api.host import Finish
+from petcd.api.host import Export, Finish
 from petcd.member import Member
 from petcd.server.committer import Committer
 from petcd.server.long_jobs import LongJobs
@@ -140,6 +140,10 @@ class Operations:
     def export(self, finish: Finish, context: Any) -> None:
         """See `petcd.api.host.LongWork`."""
         self._with_view(self._snapshots.export, lambda outcome, _: finish(context, outcome))
+
+    def end_export(self, export: Export) -> None:
+        """See `petcd.api.host.LongWork`. To give hundreds of megabytes back takes a while."""
+        self._jobs.clean_up(export.close)
 
     def _with_view(
         self, work: Callable[[View], object], finish: Callable[[object, int], None]

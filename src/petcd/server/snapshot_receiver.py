@@ -86,7 +86,7 @@ class SnapshotReceiver:
     def received(self, message: Message, body: Any) -> None:
         """A snapshot message came with its body."""
         if self._is_old(message):
-            self._store.discard(body)
+            self._discard(body)
             self._to_raft(message)  # which tells the leader how far we are
         elif self._busy:
             self._keep_newer(message, body)
@@ -108,10 +108,10 @@ class SnapshotReceiver:
         """One more may wait for the one that is being prepared."""
         waiting = self._next
         if waiting is not None and _index(waiting[0]) >= _index(message):
-            self._store.discard(body)
+            self._discard(body)
             return
         if waiting is not None:
-            self._store.discard(waiting[1])
+            self._discard(waiting[1])
         self._next = (message, body)
 
     def _stage(self, message: Message, body: Any) -> Backend:
@@ -129,7 +129,7 @@ class SnapshotReceiver:
         return self._store.stage(body, edit)
 
     def _staged(self, message: Message, body: Any, future: "Future[Backend]") -> None:
-        self._store.discard(body)
+        self._discard(body)
         error = future.exception()
         if error is not None:
             self._lines.error("a snapshot cannot be used", **_fields(message), error=str(error))
@@ -175,7 +175,7 @@ class SnapshotReceiver:
         self._log.save_snapshot(metadata.index, metadata.term, metadata.conf_state)
         self._save_hard_state()
         self._log.sync()
-        self._store.install(prepared.staged)
+        self._jobs.clean_up(self._store.install(prepared.staged))
         member.lessor.load()  # before the store, which attaches keys to leases
         member.store.adopt(prepared.space)
         member.membership.load()
@@ -189,8 +189,11 @@ class SnapshotReceiver:
         self._end()
 
     def _drop(self, staged: Backend) -> None:
-        self._store.unstage(staged)
+        self._jobs.clean_up(partial(self._store.unstage, staged))
         self._end()
+
+    def _discard(self, body: Any) -> None:
+        self._jobs.clean_up(partial(self._store.discard, body))
 
     def _end(self) -> None:
         """Go on with the one that waits."""

@@ -102,7 +102,7 @@ class SnapshotSender:
             return
         message.snapshot, saved = future.result()
         if peer not in self._sending:  # it was removed meanwhile
-            self._store.discard(saved.body)
+            self._discard(saved)
             return
         self._sending[peer] = saved
         self._lines.info(
@@ -117,7 +117,10 @@ class SnapshotSender:
         """Sending to this peer is over, well or not; the body is not needed any more."""
         saved = self._sending.pop(peer, None)
         if saved is not None:
-            self._store.discard(saved.body)
+            self._discard(saved)
+
+    def _discard(self, saved: Saved) -> None:
+        self._jobs.clean_up(partial(self._store.discard, saved.body))
 
 
 class _MetaRows:

@@ -30,7 +30,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, Final
 
@@ -258,18 +258,22 @@ class LmdbBackend(PendingWrites):
         self._close_env()
         self._open()
 
-    def replace(self, path: str) -> None:
+    def replace(self, path: str) -> Callable[[], None]:
         """Go on with the file `path`, which takes the place of ours; what is pending is dropped.
 
         Views go on showing the old file.  Neither a commit nor a defragmentation may be under way.
+        Returns what lets the old file go, for any thread, since it takes long when it is large.
         Raises StorageFailed, BackendDamaged.
         """
         assert self._batch is None and not self._defragmenting, "replaced while it is in use"
         self.drop_pending()
         self._read.abort()
-        self._retired.append((self._env, self._views))
-        self._views = set()
-        self._close_retired()
+        old: Any = self._env
+        clean_up: Callable[[], None] = old.close
+        if self._views:
+            self._retired.append((old, self._views))
+            self._views = set()
+            clean_up = _nothing
         try:
             for leftover in (path, self._path):
                 _remove(leftover + _LOCK)
@@ -278,6 +282,7 @@ class LmdbBackend(PendingWrites):
         except OSError as error:
             raise StorageFailed(self._path, error.strerror or str(error)) from error
         self._open()
+        return clean_up
 
     def _close_retired(self) -> None:
         """Close the replaced files that nobody looks at any more."""
@@ -337,6 +342,10 @@ class LmdbBackend(PendingWrites):
             self._failed = str(error)
             raise StorageFailed(self._path, self._failed) from error
         batch.written = True
+
+
+def _nothing() -> None:
+    """Somebody still looks at it."""
 
 
 def _write_overlay(txn: Any, database: Any, overlay: Overlay, rows: int, sleep_s: float) -> None:

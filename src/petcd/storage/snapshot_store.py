@@ -11,9 +11,9 @@ Between `stage` and `install` the log gets its snapshot record; so a crash leave
     record, and not yet installed     the new state; the next start installs (`settle`)
     installed                         the new state
 
-``save``, ``export`` and ``stage`` work in a thread and may take long, the others take milliseconds
-on the thread that owns the backend.  With files a body is the path of a bbolt file; in memory it is
-the rows themselves.
+All but ``install`` work in a thread and may take long (to let a large file go takes long, too);
+``install`` takes milliseconds on the thread that owns the backend.  With files a body is the path of
+a bbolt file; in memory it is the rows themselves.
 
 It does not do: deciding whether a snapshot is wanted, writing the log, loading state machines.
 """
@@ -76,7 +76,7 @@ class Export:
         return self._file.read(size)
 
     def close(self) -> None:
-        """The file goes; a second call does nothing."""
+        """The file goes; any thread.  A second call does nothing."""
         self._file.close()
 
 
@@ -96,17 +96,18 @@ class SnapshotStore(Protocol):
         `edit` raises.
         """
 
-    def install(self, staged: Backend) -> None:
+    def install(self, staged: Backend) -> Callable[[], None]:
         """Put what was staged in the place of the backend, whose pending writes are dropped.
 
-        No commit may be under way.  Raises StorageFailed.
+        No commit may be under way.  Returns what is left to do, in any thread.  Raises
+        StorageFailed.
         """
 
     def unstage(self, staged: Backend) -> None:
-        """Drop what was staged."""
+        """Drop what was staged; any thread."""
 
     def discard(self, body: Any) -> None:
-        """A body is not needed any more; one that is gone already is no error."""
+        """A body is not needed any more; any thread.  One that is gone already is no error."""
 
 
 class SnapshotFiles:
@@ -157,10 +158,10 @@ class SnapshotFiles:
             raise
         return staged
 
-    def install(self, staged: Backend) -> None:
+    def install(self, staged: Backend) -> Callable[[], None]:
         """Rename the file."""
         staged.close()
-        self._backend.replace(os.path.join(self._directory, STAGED))
+        return self._backend.replace(os.path.join(self._directory, STAGED))
 
     def unstage(self, staged: Backend) -> None:
         """Remove the file."""
@@ -203,10 +204,11 @@ class MemorySnapshots:
         self._backend.store.staged = staged.store
         return staged
 
-    def install(self, staged: Backend) -> None:
+    def install(self, staged: Backend) -> Callable[[], None]:
         """Take over the rows."""
         self._backend.drop_pending()
         take_staged(self._backend.store)
+        return lambda: None
 
     def unstage(self, staged: Backend) -> None:
         """Forget the rows."""

@@ -54,7 +54,7 @@ class SnapshotSender:
             return
         export: Export = outcome  # type: ignore[assignment]
         if self._call.cancelled:
-            export.close()
+            self._host.long_work.end_export(export)
             return
         self._export = export
         self._left_bytes = export.size_bytes
@@ -99,4 +99,4 @@ class SnapshotSender:
     def _close(self) -> None:
         export, self._export = self._export, None
         if export is not None:
-            export.close()
+            self._host.long_work.end_export(export)
