@@ -12,8 +12,8 @@ Between `stage` and `install` the log gets its snapshot record; so a crash leave
     installed                         the new state
 
 All but ``install`` work in a thread and may take long (to let a large file go takes long, too);
-``install`` takes milliseconds on the thread that owns the backend.  With files a body is the path of
-a bbolt file; in memory it is the rows themselves.
+``install`` takes milliseconds on the thread that owns the backend.  With files a body is the path
+of a bbolt file; in memory it is the rows themselves.
 
 It does not do: deciding whether a snapshot is wanted, writing the log, loading state machines.
 """
