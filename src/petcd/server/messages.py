@@ -102,7 +102,6 @@ class Mailbox:
         log: LogLines,
     ) -> None:
         self.snapshots: Snapshots = NoSnapshots(self.snapshot_failed)
-        self.heartbeat_send_failures = 0
         self._member = member
         self._network = network
         self._schedule_turn = schedule_turn

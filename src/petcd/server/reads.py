@@ -24,6 +24,8 @@ class ReadQueue:
     def __init__(
         self, member: Member, next_id: Callable[[], int], request_timeout_s: float
     ) -> None:
+        self.failed_total = 0
+        self.slow_total = 0
         self._member = member
         self._next_id = next_id
         self._timeout_s = request_timeout_s
@@ -72,8 +74,10 @@ class ReadQueue:
             if member.applied_index >= self._index:
                 self._end(None)
         elif now_s - self._round_started_s > self._timeout_s:
+            self.failed_total += 1
             self._end(TimedOut())
         elif now_s - self._asked_s >= RETRY_S or self._has_new_leader():
+            self.slow_total += 1
             self._leader_id = member.leader_id
             self._ask(now_s)
 

@@ -173,6 +173,16 @@ class Runtime:
         return len(self._waiters)
 
     @property
+    def reads_failed(self) -> int:
+        """Rounds of linearizable reads that nobody confirmed in time."""
+        return self._reads.failed_total
+
+    @property
+    def reads_slow(self) -> int:
+        """How often a round of reads was asked about again."""
+        return self._reads.slow_total
+
+    @property
     def proposals_failed(self) -> int:
         """Proposals that were given up."""
         return self._waiting.failed_total

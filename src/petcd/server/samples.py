@@ -2,12 +2,16 @@
 
 from typing import TYPE_CHECKING
 
+from petcd.cluster import format_id
 from petcd.member import Member
 from petcd.member.quota import Quota
+from petcd.peer.counters import Family
 from petcd.server.metrics import Sample
+from petcd.wire.maintenance import AlarmType
 
 if TYPE_CHECKING:
     from petcd.server.operations import Operations
+    from petcd.server.reconfiguration import Reconfiguration
     from petcd.server.runtime import Runtime
     from petcd.server.timers import Timers
 
@@ -26,6 +30,11 @@ def gauges(
             "etcd_server_is_leader",
             "Whether or not this member is a leader. 1 if is, 0 otherwise.",
             lambda: float(member.is_leader),
+        ),
+        (
+            "etcd_server_is_learner",
+            "Whether or not this member is a learner. 1 if is, 0 otherwise.",
+            lambda: float(member.node.raft.is_learner),
         ),
         (
             "etcd_server_proposals_committed_total",
@@ -90,6 +99,16 @@ def counters(member: Member, runtime: "Runtime", timers: "Timers") -> list[Sampl
             lambda: runtime.proposals_failed,
         ),
         (
+            "etcd_server_read_indexes_failed_total",
+            "The total number of failed read indexes seen.",
+            lambda: runtime.reads_failed,
+        ),
+        (
+            "etcd_server_slow_read_indexes_total",
+            "The total number of pending read indexes not in sync with leader's or timed out.",
+            lambda: runtime.reads_slow,
+        ),
+        (
             "etcd_debugging_server_lease_expired_total",
             "The total number of expired leases.",
             lambda: timers.leases_expired,
@@ -113,5 +132,52 @@ def counters(member: Member, runtime: "Runtime", timers: "Timers") -> list[Sampl
             "etcd_debugging_mvcc_db_compaction_keys_total",
             "Total number of db keys compacted.",
             lambda: member.store.compacted_rows,
+        ),
+    ]
+
+
+def facts(member: Member, reconfiguration: "Reconfiguration") -> list[Family]:
+    """What is told by labels: who this is, the cluster's version, promotions and alarms."""
+    failed = reconfiguration.promotions_failed
+    kinds = {AlarmType.NOSPACE: "NOSPACE", AlarmType.CORRUPT: "CORRUPT"}
+    alarms = member.alarms.get()
+    version = member.membership.version
+    return [
+        Family(
+            "etcd_server_id",
+            "Server or member ID in hexadecimal format. 1 for 'server_id' label with current ID.",
+            "gauge",
+            ("server_id",),
+            [((format_id(member.id),), 1.0)],
+        ),
+        Family(
+            "etcd_cluster_version",
+            "Which version is running. 1 for 'cluster_version' label with current cluster version",
+            "gauge",
+            ("cluster_version",),
+            [((version.rpartition(".")[0],), 1.0)] if version else [],
+        ),
+        Family(
+            "etcd_debugging_server_alarms",
+            "Alarms for every member in cluster. 1 for 'server_id' label with current ID. "
+            "2 for 'alarm_type' label with type of this alarm",
+            "gauge",
+            ("server_id", "alarm_type"),
+            [((format_id(a.memberID), kinds.get(a.alarm, "NONE")), 1.0) for a in alarms],
+        ),
+        Family(
+            "etcd_server_learner_promote_successes",
+            "The total number of successful learner promotions while this member is leader.",
+            "gauge",
+            (),
+            [((), float(reconfiguration.promotions_total))],
+        ),
+        Family(
+            "etcd_server_learner_promote_failures",
+            "The total number of failed learner promotions (likely learner not ready) while this "
+            "member is leader.",
+            "gauge",
+            ("Reason",),
+            [((reason,), float(count)) for reason, count in sorted(failed.items())],
         ),
     ]

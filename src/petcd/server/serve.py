@@ -39,7 +39,7 @@ from petcd.server.log import Logger
 from petcd.server.metrics import Metrics
 from petcd.server.peer_port import PeerPort, peer_dial_timeout_s
 from petcd.server.runtime import die
-from petcd.server.samples import counters, gauges
+from petcd.server.samples import counters, facts, gauges
 from petcd.server.surroundings import Surroundings
 from petcd.storage.datadir import DataDir
 from petcd.transport.http_client import HttpClient
@@ -173,7 +173,13 @@ class Server:
         engine.committer.durations_s = metrics.backend_commit.observe
         engine.operations.defrag_durations_s = metrics.defrag.observe
         assert self._peer_port is not None
-        metrics.watch_peers(self._peer_port.network.counters.samples)
+        counters_of_peers = self._peer_port.network.counters
+        metrics.watch_peers(
+            lambda: [
+                *counters_of_peers.samples(),
+                *facts(engine.member, engine.reconfiguration),
+            ]
+        )
         return metrics
 
     async def _listen(self, sockets: list[socket.socket], engine: Engine) -> None:
