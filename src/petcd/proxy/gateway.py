@@ -49,7 +49,11 @@ class _Side(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=SOCKET_BUFFER_BYTES)
         self.gateway.sides.add(self)
         if self.partner is not None:
-            self.partner.partner = self
+            self.partner.join(self)
+
+    def join(self, partner: _Side) -> None:
+        """The other side is there."""
+        self.partner = partner
 
     def data_received(self, data: bytes) -> None:
         partner = self.partner
@@ -86,13 +90,37 @@ class _Side(asyncio.Protocol):
 
 
 class _Client(_Side):
-    """The accepted side; reads nothing until an endpoint is connected."""
+    """The accepted side; holds what comes before an endpoint is connected, and asks for no more."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        super().__init__(gateway)
+        self._early: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        assert self.transport is not None
-        self.transport.pause_reading()
         self.gateway.connect_for(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self.partner is None:
+            assert self.transport is not None
+            self._early.append(data)
+            self.transport.pause_reading()
+        else:
+            super().data_received(data)
+
+    def eof_received(self) -> bool:
+        if self.partner is None:
+            self.ended = True
+            return True
+        return super().eof_received()
+
+    def join(self, partner: _Side) -> None:
+        super().join(partner)
+        assert partner.transport is not None
+        partner.transport.writelines(self._early)
+        self._early.clear()
+        if self.ended:
+            partner.transport.write_eof()
 
 
 class Gateway:

@@ -6,6 +6,7 @@ import socket
 from contextlib import asynccontextmanager
 
 import pytest
+import uvloop
 
 from petcd.client.aio import connect
 from petcd.client.endpoint import parse_endpoint
@@ -179,6 +180,12 @@ class World:
     proxying = staticmethod(proxying)
     http_client = staticmethod(http_client)
     grpc_client = staticmethod(grpc_client)
+
+    @staticmethod
+    def run(work):
+        """On the loop of a real proxy."""
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(work)
 
     @staticmethod
     async def until(condition, timeout_s=10.0):

@@ -55,7 +55,7 @@ def test_unary_calls_of_any_service_pass_and_stay_with_one_member(world, tmp_pat
                 assert [answer.split()[1] for answer in answers] == [b"%d" % n for n in range(50)]
                 assert name in b"abc"
 
-    asyncio.run(main())
+    world.run(main())
 
 
 def test_long_messages_pass_both_ways(world, tmp_path):
@@ -69,7 +69,7 @@ def test_long_messages_pass_both_ways(world, tmp_path):
                 body = bytes(range(256)) * 6000
                 assert await ended(engine.unary(UNARY_PATH, body)) == (0, [b"a " + body])
 
-    asyncio.run(main())
+    world.run(main())
 
 
 def test_metadata_passes_in_both_directions_and_with_the_status(world, tmp_path):
@@ -97,7 +97,7 @@ def test_metadata_passes_in_both_directions_and_with_the_status(world, tmp_path)
                 seen = member.calls[0].metadata()
                 assert seen[b"token"] == b"t" and seen[b"k-bin"] == b"\x00\xff"
 
-    asyncio.run(main())
+    world.run(main())
 
 
 def test_a_stream_goes_both_ways_message_by_message(world, tmp_path):
@@ -119,7 +119,7 @@ def test_a_stream_goes_both_ways_message_by_message(world, tmp_path):
                 call.half_close()
                 assert await ended(call) == (0, [b"ONE", b"TWO", b""])
 
-    asyncio.run(main())
+    world.run(main())
 
 
 def test_a_client_that_cancels_or_leaves_ends_the_call_at_the_member(world, tmp_path):
@@ -135,7 +135,7 @@ def test_a_client_that_cancels_or_leaves_ends_the_call_at_the_member(world, tmp_
                     assert second.status is None
                 await world.until(lambda: all(call.cancelled for call in member.calls))
 
-    asyncio.run(main())
+    world.run(main())
 
 
 def test_a_deadline_goes_along_and_ends_the_call_everywhere(world, tmp_path):
@@ -152,7 +152,7 @@ def test_a_deadline_goes_along_and_ends_the_call_everywhere(world, tmp_path):
                 await world.until(lambda: member.calls[0].cancelled)
                 assert 0 < member.calls[0].deadline - began < 0.3
 
-    asyncio.run(main())
+    world.run(main())
 
 
 def test_a_member_that_resets_a_stream_ends_it_for_the_client(world, tmp_path):
@@ -170,7 +170,7 @@ def test_a_member_that_resets_a_stream_ends_it_for_the_client(world, tmp_path):
                 call = engine.open(STREAM_PATH)
                 assert (await ended(call))[0] == CANCELLED
 
-    asyncio.run(main())
+    world.run(main())
 
 
 def test_a_call_goes_to_the_next_member_when_the_first_is_gone(world, tmp_path):
@@ -187,7 +187,7 @@ def test_a_call_goes_to_the_next_member_when_the_first_is_gone(world, tmp_path):
                         assert await ended(call) == (0, [b"a x"])
                 assert proxy.upstreams.available() == [members[0].url]
 
-    asyncio.run(main())
+    world.run(main())
 
 
 def test_a_call_that_a_stopping_member_did_not_take_goes_to_the_next(world, tmp_path):
@@ -208,7 +208,7 @@ def test_a_call_that_a_stopping_member_did_not_take_goes_to_the_next(world, tmp_
                 assert answer == (0, [other.name.encode() + b" y"])
                 connection.engine.draining = False
 
-    asyncio.run(main())
+    world.run(main())
 
 
 def test_a_call_that_a_member_may_have_acted_on_is_not_repeated(world, tmp_path):
@@ -231,7 +231,7 @@ def test_a_call_that_a_member_may_have_acted_on_is_not_repeated(world, tmp_path)
                 assert status == UNAVAILABLE
                 assert sum(len(member.calls) for member in members) == 1
 
-    asyncio.run(main())
+    world.run(main())
 
 
 def test_without_members_a_call_is_unavailable(world, tmp_path):
@@ -252,7 +252,7 @@ def test_without_members_a_call_is_unavailable(world, tmp_path):
                     "httpproxy: zero endpoints currently available",
                 ]
 
-    asyncio.run(main())
+    world.run(main())
 
 
 @pytest.mark.parametrize("slow", ["client", "member"])
@@ -307,7 +307,7 @@ def test_who_does_not_read_holds_up_the_other_side_and_not_the_memory(world, tmp
                     member.calls[0].resume_reading()
                     await world.until(lambda: len(member_sent) == count)
 
-    asyncio.run(main())
+    world.run(main())
 
 
 def test_a_readonly_proxy_refuses_calls_that_write(world, tmp_path):
@@ -324,4 +324,4 @@ def test_a_readonly_proxy_refuses_calls_that_write(world, tmp_path):
                 assert await ended(engine.unary(path, b"")) == (0, [b"read"])
                 assert (await ended(engine.unary(put, b"")))[0] == UNIMPLEMENTED
 
-    asyncio.run(main())
+    world.run(main())

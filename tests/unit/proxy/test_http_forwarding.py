@@ -27,7 +27,7 @@ def test_requests_and_answers_pass_and_a_client_stays_with_its_member(world, tmp
             ]
             assert member.requests[0].header(b"x-forwarded-for") == b"127.0.0.1"
 
-    asyncio.run(main())
+    world.run(main())
 
 
 def test_a_member_that_is_gone_is_left_out_and_another_answers(world, tmp_path):
@@ -50,7 +50,7 @@ def test_a_member_that_is_gone_is_left_out_and_another_answers(world, tmp_path):
                 assert status == 503
                 assert body == b'{"message":"httpproxy: zero endpoints currently available"}'
 
-    asyncio.run(main())
+    world.run(main())
 
 
 def test_a_failed_member_is_tried_again_after_the_wait(world, tmp_path):
@@ -67,7 +67,7 @@ def test_a_failed_member_is_tried_again_after_the_wait(world, tmp_path):
                 await world.until(proxy.upstreams.available)
                 assert (await client.ask("GET / HTTP/1.1"))[0] == 200
 
-    asyncio.run(main())
+    world.run(main())
 
 
 @pytest.mark.parametrize(("method", "sent"), [("GET", 2), ("POST", 1), ("PUT", 1), ("DELETE", 1)])
@@ -88,7 +88,7 @@ def test_only_a_request_that_changes_nothing_is_sent_a_second_time(world, tmp_pa
             requests = sum(len(member.requests) for member in members)
             assert requests == 1 or method == "GET"
 
-    asyncio.run(main())
+    world.run(main())
 
 
 def test_a_watch_passes_piece_by_piece_and_ends_with_its_client(world, tmp_path):
@@ -113,7 +113,7 @@ def test_a_watch_passes_piece_by_piece_and_ends_with_its_client(world, tmp_path)
                     assert await client.chunk() == event
             await world.until(lambda: held[0].closed)
 
-    asyncio.run(main())
+    world.run(main())
 
 
 def test_a_long_poll_waits_as_long_as_it_takes(world, tmp_path):
@@ -130,7 +130,7 @@ def test_a_long_poll_waits_as_long_as_it_takes(world, tmp_path):
             held[0].send(200, [], b"event")
             assert (await client.answer())[2] == b"event"
 
-    asyncio.run(main())
+    world.run(main())
 
 
 def test_a_client_that_does_not_read_holds_up_its_member_and_not_the_memory(world, tmp_path):
@@ -165,7 +165,7 @@ def test_a_client_that_does_not_read_holds_up_its_member_and_not_the_memory(worl
             waiting = connection.transport.get_write_buffer_size() + connection.engine.queued_bytes
             assert waiting < 4 * UNSENT_BYTES_MAX
 
-    asyncio.run(main())
+    world.run(main())
 
 
 def test_the_head_of_an_answer_tells_the_length_of_its_body(world, tmp_path):
@@ -180,7 +180,7 @@ def test_the_head_of_an_answer_tells_the_length_of_its_body(world, tmp_path):
             assert status == 200 and headers["content-length"] == "3"
             assert (await client.ask("GET / HTTP/1.1"))[2] == b"abc"
 
-    asyncio.run(main())
+    world.run(main())
 
 
 def test_a_member_that_stays_silent_is_given_up_after_the_read_timeout(world, tmp_path):
@@ -193,7 +193,7 @@ def test_a_member_that_stays_silent_is_given_up_after_the_read_timeout(world, tm
             member.answer = lambda request, respond: None
             assert (await client.ask("GET / HTTP/1.1"))[0] == 502
 
-    asyncio.run(main())
+    world.run(main())
 
 
 def test_a_member_that_hangs_is_given_up_unless_a_watch_waits(world, tmp_path):
@@ -218,7 +218,7 @@ def test_a_member_that_hangs_is_given_up_unless_a_watch_waits(world, tmp_path):
                 async with asyncio.timeout(0.15):
                     await watcher.answer()
 
-    asyncio.run(main())
+    world.run(main())
 
 
 def test_a_readonly_proxy_answers_501_to_everything_but_get(world, tmp_path):
@@ -234,7 +234,7 @@ def test_a_readonly_proxy_answers_501_to_everything_but_get(world, tmp_path):
             assert (await client.ask("GET / HTTP/1.1"))[2] == b"a"
             assert len(member.requests) == 1
 
-    asyncio.run(main())
+    world.run(main())
 
 
 def test_the_proxys_own_pages(world, tmp_path):
@@ -260,7 +260,7 @@ def test_the_proxys_own_pages(world, tmp_path):
                 member.requests and "/metrics" in member.requests[0].target for member in members
             )
 
-    asyncio.run(main())
+    world.run(main())
 
 
 def test_the_headers_for_browsers_are_there_once(world, tmp_path):
@@ -280,4 +280,4 @@ def test_the_headers_for_browsers_are_there_once(world, tmp_path):
             head = await client.reader.readuntil(b"\r\n\r\n")
             assert head.count(b"Access-Control-Allow-Origin") == 1
 
-    asyncio.run(main())
+    world.run(main())

@@ -1,7 +1,5 @@
 """How a proxy follows the members of its cluster."""
 
-import asyncio
-
 from petcd.proxy.membership import ClusterFile
 
 
@@ -20,7 +18,7 @@ def test_members_that_join_and_leave_are_followed_and_remembered(world, tmp_path
             await world.until(lambda: ClusterFile(str(tmp_path)).load() == (b.url,))
             a.listener = None
 
-    asyncio.run(main())
+    world.run(main())
 
 
 def test_while_nobody_tells_the_members_the_known_ones_stay(world, tmp_path):
@@ -35,7 +33,7 @@ def test_while_nobody_tells_the_members_the_known_ones_stay(world, tmp_path):
             await world.until(lambda: "failed to get cluster from remote peers" in log.messages())
             assert proxy.upstreams.urls == [a.url]
 
-    asyncio.run(main())
+    world.run(main())
 
 
 def test_a_proxy_never_forwards_to_itself(world, tmp_path):
@@ -53,7 +51,7 @@ def test_a_proxy_never_forwards_to_itself(world, tmp_path):
             assert "left out an endpoint that is this proxy" in log.messages()
             assert (await client.ask("GET / HTTP/1.1"))[0] == 503
 
-    asyncio.run(main())
+    world.run(main())
 
 
 def test_the_first_peer_that_answers_is_enough(world, tmp_path):
@@ -64,4 +62,4 @@ def test_the_first_peer_that_answers_is_enough(world, tmp_path):
         ):
             assert proxy.upstreams.urls == [a.url]
 
-    asyncio.run(main())
+    world.run(main())
