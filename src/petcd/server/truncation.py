@@ -15,9 +15,13 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from petcd.member import Member
+from petcd.member.apply import V2
 from petcd.member.meta import MetaBackend, load_conf_state, save_log_start
-from petcd.raft.types import ConfState
+from petcd.raft.storage import MemoryStorage
+from petcd.raft.types import ConfState, EntryType
 from petcd.server.committer import Committer
+from petcd.wire.codec import DecodeError
+from petcd.wire.hot import parse_internal
 
 
 class CuttableLog(Protocol):
@@ -58,14 +62,29 @@ class Truncation:
         self._snapshot_in_flight = snapshot_in_flight
         self._waiting = False
         self._cut_at = 0
+        self._seen_changes = -1
+        self._v2_until = 0
 
     def maybe_start(self) -> None:
         """Ask for a synced backend when enough entries were applied since the last cut."""
-        applied = self._member.applied_index
-        if self._waiting or applied - self._last_cut < self._entries_between:
+        if self._waiting:
             return
-        self._waiting = True
-        self._committer.when_synced(self._synced)
+        gathered = self._member.applied_index - self._last_cut
+        if gathered >= self._entries_between or self._may_etcd_join():
+            self._waiting = True
+            self._committer.when_synced(self._synced)
+
+    def _may_etcd_join(self) -> bool:
+        """Whether a member of etcd may join and the log holds what it does not understand.
+
+        It is to get what v2 wrote with a snapshot: the entries themselves change nothing there.
+        """
+        membership = self._member.membership
+        if membership.is_all_petcd or membership.changes == self._seen_changes:
+            return False
+        self._seen_changes = membership.changes
+        self._v2_until = last_v2_entry(self._member.log, self._member.applied_index)
+        return self._v2_until > 0
 
     def _synced(self) -> None:
         self._cut_at = self._committer.synced_index
@@ -91,7 +110,7 @@ class Truncation:
         save_log_start(self._backend, index, term)
         before, self._last_cut = self._last_cut, index
         raft_log.create_snapshot(index, conf_state, b"")
-        keep_from = index - self._entries_kept
+        keep_from = max(index - self._entries_kept, self._v2_until)
         if keep_from >= raft_log.first_index() and not self._snapshot_in_flight():
             raft_log.compact(keep_from)
         # That the log starts at `index` is only noted so far; the note of `before` is synced.
@@ -103,3 +122,22 @@ class Truncation:
         """A snapshot took the place of log and backend, durably: nothing before it is needed."""
         self._last_cut = index
         self._log.release_to(index)
+
+
+def last_v2_entry(log: MemoryStorage, applied_index: int) -> int:
+    """Index of the last request of a v2 client up to there; 0 when the log holds none."""
+    first = log.first_index()
+    if applied_index < first:
+        return 0
+    for entry in reversed(log.entries(first, applied_index + 1)):
+        if entry.type == EntryType.NORMAL and entry.data and is_v2(entry.data):
+            return entry.index
+    return 0
+
+
+def is_v2(data: bytes) -> bool:
+    """Whether an entry is a request of a v2 client, as petcd puts them into the log."""
+    try:
+        return parse_internal(data)[1] == V2
+    except DecodeError:
+        return False

@@ -14,6 +14,11 @@ from petcd.member.errors import (
     NotLeader,
     Unhealthy,
 )
+from petcd.server.truncation import last_v2_entry
+from petcd.wire.hot import internal_request
+from petcd.wire.v2request import Request
+
+V2 = 2
 
 
 @pytest.fixture
@@ -193,3 +198,31 @@ def test_membership_survives_a_restart(trio):
         assert trio[name].member.node.raft.tracker.config.voters.ids() == {
             trio[other].id for other in survivors
         }
+
+
+def set_by_v2(cluster, name, path):
+    outcome = []
+    runtime = cluster[name].engine.runtime
+    request_id = runtime.next_request_id()
+    body = Request(ID=request_id, Method="PUT", Path=path, Val="x").encode()
+    data = internal_request(request_id, V2, body)
+    runtime.propose(request_id, data, lambda context, what: outcome.append(what), None)
+    cluster.run_until(lambda: outcome)
+
+
+def test_a_member_of_which_nothing_is_known_gets_what_v2_wrote_by_a_snapshot(trio):
+    """It may be one of etcd, which does not understand the entries."""
+    set_by_v2(trio, "a", "/1/foo")
+    trio.run(0.5)
+    assert all(last_v2_entry(trio[n].member.log, trio[n].member.applied_index) for n in "abc")
+    added, members = do(trio, trio.leader(), "add", ["http://d:2380"], False)
+    trio.run(1.0)
+    for name in "abc":
+        member = trio[name].member
+        assert not member.membership.is_all_petcd
+        assert last_v2_entry(member.log, member.applied_index) == 0
+    trio.join("d", added, members)
+    trio.run_until(lambda: trio["d"].published, 10.0)
+    assert trio["d"].member.store.get(b"/foo") is not None
+    trio.run(1.0)
+    assert all(trio[name].member.membership.is_all_petcd for name in "abcd")
