@@ -135,6 +135,8 @@ def _execute(
         command.run(session)
     except ClientError as error:
         raise CommandError(ERROR, str(error)) from None
+    finally:
+        session.close()
     return SUCCESS
 
 

@@ -103,6 +103,9 @@ class Channel:
             if not self._may_repeat(error, until, repeatable):
                 break
         assert error is not None
+        timed_out = isinstance(error, e.DeadlineExceeded | e.Cancelled)
+        if timed_out and until is not None and self.clock() >= until:
+            raise e.DeadlineExceeded(error.message, local=True)  # whoever noticed it first
         raise error
 
     def _attempt(

@@ -14,12 +14,17 @@ LEASE_KEEP_ALIVE = b"/etcdserverpb.Lease/LeaseKeepAlive"
 LEASE_TIME_TO_LIVE = b"/etcdserverpb.Lease/LeaseTimeToLive"
 LEASE_LEASES = b"/etcdserverpb.Lease/LeaseLeases"
 
+MEMBER_ADD = b"/etcdserverpb.Cluster/MemberAdd"
+MEMBER_REMOVE = b"/etcdserverpb.Cluster/MemberRemove"
+MEMBER_UPDATE = b"/etcdserverpb.Cluster/MemberUpdate"
+MEMBER_PROMOTE = b"/etcdserverpb.Cluster/MemberPromote"
 MEMBER_LIST = b"/etcdserverpb.Cluster/MemberList"
 
 ALARM = b"/etcdserverpb.Maintenance/Alarm"
 STATUS = b"/etcdserverpb.Maintenance/Status"
 DEFRAGMENT = b"/etcdserverpb.Maintenance/Defragment"
 HASH_KV = b"/etcdserverpb.Maintenance/HashKV"
+MOVE_LEADER = b"/etcdserverpb.Maintenance/MoveLeader"
 SNAPSHOT = b"/etcdserverpb.Maintenance/Snapshot"
 
 AUTHENTICATE = b"/etcdserverpb.Auth/Authenticate"

@@ -1,5 +1,7 @@
 """Several endpoints used as one."""
 
+import itertools
+
 import pytest
 
 from petcd.client import errors as e
@@ -168,3 +170,16 @@ def test_a_wrong_password_is_told(serve, open_channel) -> None:
     channel = open_channel(server, credentials=Credentials("root", "wrong"))
     with pytest.raises(e.InvalidArgument, match="invalid user ID or password"):
         channel.log_in()
+
+
+def test_whoever_notices_the_deadline_first_it_is_told_the_same(serve, open_channel) -> None:
+    """The server's clock may run out a moment before ours."""
+    late = Scripted()
+    channel = open_channel(serve().unary(GET, late).start())
+    channel.unary(GET, b"", 10.0)
+    late.failures.append((4, "context deadline exceeded"))
+    times = itertools.chain([0.0, 0.0], itertools.repeat(11.0))
+    channel.clock = lambda: next(times)
+    with pytest.raises(e.DeadlineExceeded) as caught:
+        channel.unary(GET, b"", 10.0)
+    assert str(caught.value) == "context deadline exceeded"

@@ -12,6 +12,7 @@ from petcd.client.log import json_string
 from petcd.wire.codec import Message
 
 if TYPE_CHECKING:
+    from petcd.cli.ctl.printers import MemberChange
     from petcd.client.watching import WatchUpdate
     from petcd.wire.cluster import MemberListResponse
     from petcd.wire.header import ResponseHeader
@@ -23,7 +24,12 @@ if TYPE_CHECKING:
         LeaseRevokeResponse,
         LeaseTimeToLiveResponse,
     )
-    from petcd.wire.maintenance import AlarmResponse, HashKVResponse, StatusResponse
+    from petcd.wire.maintenance import (
+        AlarmResponse,
+        HashKVResponse,
+        MoveLeaderResponse,
+        StatusResponse,
+    )
 
 
 def _array(items: Sequence[str]) -> str:
@@ -109,6 +115,12 @@ class JsonPrinter(Printer):
             f'{{"header":{{"cluster_id":"{ids[0]:x}","member_id":"{ids[1]:x}","raft_term":{term}}}'
         )
         self.console.line(start + (f',"members":{_array(members)}' if members else "") + "}")
+
+    def member_changed(self, what: str, member_id: int, answer: MemberChange) -> None:
+        self._message(answer)
+
+    def leader_moved(self, leader: int, target: int, answer: MoveLeaderResponse) -> None:
+        self._message(answer)
 
     def alarms(self, answer: AlarmResponse) -> None:
         self._message(answer)

@@ -14,6 +14,7 @@ from petcd.wire.header import ResponseHeader
 from petcd.wire.watch import WatchResponse
 
 if TYPE_CHECKING:
+    from petcd.cli.ctl.printers import MemberChange
     from petcd.client.watching import WatchUpdate
     from petcd.wire.cluster import MemberListResponse
     from petcd.wire.codec import Message
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
         LeaseRevokeResponse,
         LeaseTimeToLiveResponse,
     )
-    from petcd.wire.maintenance import AlarmResponse
+    from petcd.wire.maintenance import AlarmResponse, MoveLeaderResponse
 
 
 class ProtobufPrinter(Printer):
@@ -81,6 +82,12 @@ class ProtobufPrinter(Printer):
         self._message(answer.header)
 
     def member_list(self, answer: MemberListResponse) -> None:
+        self._message(answer)
+
+    def member_changed(self, what: str, member_id: int, answer: MemberChange) -> None:
+        self._message(answer)
+
+    def leader_moved(self, leader: int, target: int, answer: MoveLeaderResponse) -> None:
         self._message(answer)
 
     def alarms(self, answer: AlarmResponse) -> None:

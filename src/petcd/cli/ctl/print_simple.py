@@ -11,6 +11,7 @@ from petcd.wire.kv import EventType, KeyValue
 from petcd.wire.maintenance import AlarmType
 
 if TYPE_CHECKING:
+    from petcd.cli.ctl.printers import MemberChange
     from petcd.client.watching import WatchUpdate
     from petcd.wire.cluster import MemberListResponse
     from petcd.wire.kv import DeleteRangeResponse, PutResponse, RangeResponse, TxnResponse
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
         LeaseRevokeResponse,
         LeaseTimeToLiveResponse,
     )
-    from petcd.wire.maintenance import AlarmResponse, HashKVResponse, StatusResponse
+    from petcd.wire.maintenance import (
+        AlarmResponse,
+        HashKVResponse,
+        MoveLeaderResponse,
+        StatusResponse,
+    )
 
 EXPIRED_TTL = -1
 
@@ -105,6 +111,13 @@ class SimplePrinter(Printer):
 
     def member_list(self, answer: MemberListResponse) -> None:
         self._rows(rows.member_rows(answer))
+
+    def member_changed(self, what: str, member_id: int, answer: MemberChange) -> None:
+        cluster_id = answer.header.cluster_id if answer.header is not None else 0
+        self.console.line(f"Member {member_id:16x} {what} cluster {cluster_id:16x}")
+
+    def leader_moved(self, leader: int, target: int, answer: MoveLeaderResponse) -> None:
+        self.console.line(f"Leadership transferred from {leader:x} to {target:x}")
 
     def alarms(self, answer: AlarmResponse) -> None:
         for alarm in answer.alarms:

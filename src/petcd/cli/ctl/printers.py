@@ -14,7 +14,13 @@ from petcd.cli.ctl.exits import BAD_FEATURE, CommandError
 
 if TYPE_CHECKING:
     from petcd.client.watching import WatchUpdate
-    from petcd.wire.cluster import MemberListResponse
+    from petcd.wire.cluster import (
+        MemberAddResponse,
+        MemberListResponse,
+        MemberPromoteResponse,
+        MemberRemoveResponse,
+        MemberUpdateResponse,
+    )
     from petcd.wire.kv import DeleteRangeResponse, PutResponse, RangeResponse, TxnResponse
     from petcd.wire.lease import (
         LeaseGrantResponse,
@@ -23,7 +29,16 @@ if TYPE_CHECKING:
         LeaseRevokeResponse,
         LeaseTimeToLiveResponse,
     )
-    from petcd.wire.maintenance import AlarmResponse, HashKVResponse, StatusResponse
+    from petcd.wire.maintenance import (
+        AlarmResponse,
+        HashKVResponse,
+        MoveLeaderResponse,
+        StatusResponse,
+    )
+
+    MemberChange = (
+        MemberAddResponse | MemberRemoveResponse | MemberUpdateResponse | MemberPromoteResponse
+    )
 
 _FORMATS = {
     "simple": "petcd.cli.ctl.print_simple:SimplePrinter",
@@ -99,6 +114,13 @@ class Printer:
         self.refuse()
 
     def member_list(self, answer: MemberListResponse) -> None:
+        self.refuse()
+
+    def member_changed(self, what: str, member_id: int, answer: MemberChange) -> None:
+        """`what` was done: "added to", "removed from", "updated in", "promoted in"."""
+        self.refuse()
+
+    def leader_moved(self, leader: int, target: int, answer: MoveLeaderResponse) -> None:
         self.refuse()
 
     def alarms(self, answer: AlarmResponse) -> None:

@@ -133,6 +133,11 @@ class Session:
                 raise CommandError(BAD_CONNECTION, str(error)) from None
         return self._channel
 
+    def close(self) -> None:
+        """Let go of the way to the endpoints, if there is one."""
+        if self._channel is not None:
+            self._channel.close()
+
     def log_in(self) -> None:
         """Check the credentials, if any, before asking single endpoints.  Raises CommandError."""
         assert self.channel is not None

@@ -100,8 +100,15 @@ ROOT = Group(
         Group(
             "member",
             "The members of the cluster.",
-            (Entry("list", "Show all members", _HERE + "member:LIST"),),
+            (
+                Entry("add", "Add a member", _HERE + "member:ADD"),
+                Entry("list", "Show all members", _HERE + "member:LIST"),
+                Entry("promote", "Make a voter of a learner", _HERE + "member:PROMOTE"),
+                Entry("remove", "Remove a member", _HERE + "member:REMOVE"),
+                Entry("update", "Change a member's peer URLs", _HERE + "member:UPDATE"),
+            ),
         ),
+        Entry("move-leader", "Let another member lead", _HERE + "move_leader:MOVE_LEADER"),
         Group(
             "snapshot",
             "The whole database in a file, and a new cluster out of one.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from petcd.client.peer_urls import BadPeerUrl, checked_peer_urls
 from petcd.client.v2.cluster import Cluster, checked, json_object
 from petcd.client.v2.errors import BadUrl, InvalidAnswer, Refused
 from petcd.client.v2.exchange import Request
@@ -83,18 +84,7 @@ def message(body: bytes) -> str:
 
 def checked_urls(texts: Sequence[str]) -> list[str]:
     """Peer URLs in order; scheme, host and port must be there and no path.  Raises BadUrl."""
-    found = []
-    for text in texts:
-        text = text.strip()
-        scheme, colon, rest = text.partition("://")
-        if not colon or scheme not in ("http", "https", "unix", "unixs"):
-            raise BadUrl(f"URL scheme must be http, https, unix, or unixs: {text}")
-        host, slash, path = rest.partition("/")
-        if scheme in ("http", "https"):
-            name, _, port = host.rpartition(":")
-            if not port or (not name and ":" not in host):
-                raise BadUrl(f'URL address does not have the form "host:port": {text}')
-            if slash and path:
-                raise BadUrl(f"URL must not contain a path: {text}")
-        found.append(text)
-    return sorted(found)
+    try:
+        return checked_peer_urls(texts)
+    except BadPeerUrl as error:
+        raise BadUrl(str(error)) from None
