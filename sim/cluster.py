@@ -68,6 +68,7 @@ class Run:
         self.slot = slot
         self.number = number
         self.ready = False
+        self._is_stopping = False
         rate = 1.0 + slot.drift * random.uniform(-1.0, 1.0)
         self.process = Process(slot.schedule, slot.number, rate, random.uniform(1.0, 1e6))
         self.log_worker = Executor(self.process, random, 1, lambda: slot.disk.sync_s())
@@ -111,7 +112,8 @@ class Run:
         for service in (KvService, LeaseService, ClusterService, MaintenanceService):
             service(engine.runtime).register(self.router)
         WatchService(engine.hub).register(self.router)
-        engine.start(self._published)
+        engine.removed = self._removed
+        engine.start(self._published, slot.hosts)
         self._prepare_segment()
 
     def _open(self) -> Opened:
@@ -167,11 +169,26 @@ class Run:
 
     def stop(self) -> None:
         """A clean stop, as by SIGTERM. It runs as an event of the process."""
+        if self.engine is not None and not self._is_stopping:
+            self._is_stopping = True
+            self.engine.reconfiguration.leave(self._stop_serving)
+
+    def _stop_serving(self) -> None:
         engine = self.engine
         assert engine is not None
         engine.audience.v2.close()
         engine.stop()
         self._finish()
+
+    def _removed(self) -> None:
+        self.process.call_soon(self._end_removed)
+
+    def _end_removed(self) -> None:
+        """The cluster has removed this member: it ends, for good."""
+        self.slot.is_retired = True
+        if not self._is_stopping:
+            self._is_stopping = True
+            self._stop_serving()
 
     def _finish(self) -> None:
         """Once nothing is under way any more, everything is made durable."""
@@ -238,6 +255,9 @@ class Slot:
         self.info = info
         self.identity = Metadata(NodeID=info.id, ClusterID=cluster)
         self.founders = founders
+        self.hosts: tuple[MemberInfo, ...] = ()
+        self.is_lost = False
+        self.is_retired = False
         self.config = config
         self.segment_bytes = segment_bytes
         self.disk = Disk(random)
@@ -254,8 +274,9 @@ class Slot:
         return self.info.id
 
     def start(self) -> None:
-        """Begin a run."""
-        assert self.run is None, "it runs already"
+        """Begin a run, unless there is one or this place is given up."""
+        if self.run is not None or self.is_lost or self.is_retired:
+            return
         self.runs += 1
         self.run = Run(self, self.runs, self.config)
 

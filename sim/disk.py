@@ -123,8 +123,8 @@ class Inode:
                 sectors.setdefault(place // SECTOR_BYTES, []).append(piece)
                 start = end
         for pieces in sectors.values():
-            for place, piece in pieces[: random.randrange(len(pieces) + 1)]:
-                self._put(place, piece)
+            for place, part in pieces[: random.randrange(len(pieces) + 1)]:
+                self._put(place, part)
 
     def _put(self, offset: int, data: bytes) -> None:
         content = self.content

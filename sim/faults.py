@@ -14,6 +14,7 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
+from sim.admin import Admin
 from sim.check.history import Note
 from sim.cluster import Slot, leader_of, running
 from sim.network import FAIR, Weather
@@ -43,9 +44,13 @@ class Nemesis:
         self.interval_s = options.interval_s or random.choice((1.0, 3.0, 8.0))
         self.drift = random.choice((0.0, 0.01, 0.1))
         for slot in world.slots:
-            slot.drift = self.drift
-            slot.power_lost = random.random() < 0.7
+            self.prepare(slot)
         self._later()
+
+    def prepare(self, slot: Slot) -> None:
+        """What a member has of its own, for all its life."""
+        slot.drift = self.drift
+        slot.power_lost = self._random.random() < 0.7
 
     def text(self) -> str:
         """What this seed has in store."""
@@ -250,6 +255,13 @@ class Nemesis:
         slot.wall_offset_s = self._random.uniform(-1, 1) * 86_400
         return True
 
+    # -- administration -----------------------------------------------------------------------
+
+    def administer(self, what: Callable[[Admin], bool]) -> bool:
+        """Something that a person asks for, and not at the best of times."""
+        admin = self._world.admin
+        return admin is not None and what(admin)
+
     # -- the end ------------------------------------------------------------------------------
 
     def heal(self) -> None:
@@ -297,4 +309,10 @@ FAULTS: dict[str, Callable[[Nemesis], bool]] = {
     "links cut": Nemesis.cut_some_links,
     "bad weather": Nemesis.bad_weather,
     "clock set": Nemesis.set_the_clock,
+    "learner added": lambda nemesis: nemesis.administer(Admin.add_learner),
+    "voter added": lambda nemesis: nemesis.administer(Admin.add_voter),
+    "member removed": lambda nemesis: nemesis.administer(Admin.remove),
+    "disk lost": lambda nemesis: nemesis.administer(Admin.lose_a_disk),
+    "lead moved": lambda nemesis: nemesis.administer(Admin.move_the_lead),
+    "defragmented": lambda nemesis: nemesis.administer(Admin.defragment),
 }

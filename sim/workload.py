@@ -131,7 +131,7 @@ class Client:
         if operation is not self._operation:
             return
         world = self._world
-        world.errors[text] = world.errors.get(text, 0) + 1
+        world.refused(text)
         refused = refusal(text)
         if refused is not None:
             world.history.end(operation, world.schedule.now_s, refused)

@@ -16,6 +16,7 @@ from random import Random
 from petcd.cluster import MemberInfo, cluster_id, member_id
 from petcd.peer.messages import decode_message, encode_message
 from petcd.server.config import default_config
+from sim.admin import Admin
 from sim.calls import Connection
 from sim.check import history as h
 from sim.check.invariants import Invariants
@@ -66,6 +67,7 @@ class World:
         self.clients: list[Client] = []
         self.watchings: list[Watching] = []
         self.nemesis: Nemesis | None = None
+        self.admin: Admin | None = None
         self.fair_per_s = 0.0
         self.healed_s = 0.0
         self.judgement: Judgement | None = None
@@ -81,7 +83,7 @@ class World:
         for number in range(1, options.members + 1):
             urls = (f"http://m{number}:2380",)
             infos.append(MemberInfo(member_id(urls, TOKEN), urls, f"m{number}"))
-        cluster = cluster_id(info.id for info in infos)
+        cluster = self.cluster_id = cluster_id(info.id for info in infos)
         return [
             self.make_slot(number, info, cluster, tuple(infos))
             for number, info in enumerate(infos, 1)
@@ -123,7 +125,10 @@ class World:
 
     def connect(self, random: Random) -> Connection | None:
         """A client's connection to any member that serves; None when it found none."""
-        slot = random.choice(self.slots)
+        return self.connect_to(random.choice(self.slots), random)
+
+    def connect_to(self, slot: Slot, random: Random) -> Connection | None:
+        """A connection to this member, None when it does not serve."""
         run = slot.run
         if run is None or run.engine is None:
             return None
@@ -135,14 +140,28 @@ class World:
         run.on_end.append(lambda: connection.break_off(patience_s))
         return connection
 
+    def refused(self, text: str) -> None:
+        """Count what clients are told."""
+        self.errors[text] = self.errors.get(text, 0) + 1
+
+    def add(self, slot: Slot) -> None:
+        """One more place."""
+        self.slots.append(slot)
+        self._by_number[slot.number] = slot
+        if self.nemesis is not None:
+            self.nemesis.prepare(slot)
+
+    def retire(self, slot: Slot) -> None:
+        """A place whose member was removed."""
+        slot.is_retired = True
+        self.slots.remove(slot)
+        if slot.run is not None:
+            slot.end(power_lost=False)
+
     def supervise(self, slot: Slot, delay_s: float) -> None:
         """Start a member again after a while, if nobody else did."""
 
-        def start() -> None:
-            if slot.run is None:
-                slot.start()
-
-        self.clients_process.call_later(delay_s, start)
+        self.clients_process.call_later(delay_s, slot.start)
 
     # -- the run ------------------------------------------------------------------------------
 
@@ -151,6 +170,7 @@ class World:
         options = self.options
         self._start()
         if options.faults:
+            self.admin = Admin(self, Random(f"admin {options.seed}"))
             self.nemesis = Nemesis(self, Random(f"faults {options.seed}"))
         self._sample()
         self.schedule.run(options.duration_s)
@@ -201,6 +221,7 @@ class World:
         rate = self.options.operations_per_s
         if self.fair_per_s < min(COMMITTED_PER_S_MIN, rate / 2):
             raise Failed(f"void: {self.fair_per_s:.0f} answers a second in fair weather")
+        self._until(schedule.now_s + LIVENESS_S, "members are not placed", self._is_placed)
         for client in self.clients:
             client.stop()
         self._until(schedule.now_s + LIVENESS_S, "members do not agree in time", self._agree)
@@ -219,6 +240,9 @@ class World:
             engine is not None and engine.member.leader_id == leader.id
             for engine in (slot.engine for slot in self.slots)
         )
+
+    def _is_placed(self) -> bool:
+        return self.admin is None or self.admin.is_idle
 
     def _agree(self) -> bool:
         """Whether all members have applied the same and no lease is left to expire."""
