@@ -158,3 +158,30 @@ def test_a_clean_stop_commits_what_is_left(rig):
     rig.write(2)
     rig.committer.commit_now()
     assert rig.committer.synced_index == 2 and rig.backend.pending == 0
+
+
+def test_one_holds_at_a_time(rig):
+    order = []
+    rig.committer.hold(lambda: order.append("first"))
+    rig.committer.hold(lambda: order.append("second"))
+    rig.write()
+    rig.committer.maybe_commit()
+    assert order == ["first"] and not rig.executor.work
+    rig.committer.resume()
+    assert order == ["first", "second"] and not rig.executor.work
+    rig.committer.resume()
+    rig.committer.when_synced(lambda: order.append("synced"))
+    rig.finish()
+    assert order == ["first", "second", "synced"]
+
+
+def test_an_install_tells_those_who_wait_for_what_it_holds(rig):
+    told = []
+    rig.write()
+    rig.committer.hold(lambda: None)
+    rig.committer.when_synced(lambda: told.append(1))
+    rig.backend.drop_pending()
+    rig.committer.installed(rig.applied + 5)
+    assert told == [1] and rig.committer.synced_index == rig.applied + 5
+    rig.committer.resume()
+    assert not rig.executor.work
