@@ -81,6 +81,7 @@ class Member:
         # When this member learned of the present leader, or of the last one when there is none.
         self.leader_since_s = 0.0
         self._last_leader_id = 0
+        self._look_at_voters()
 
     # -- who we are ---------------------------------------------------------------------------
 
@@ -156,7 +157,7 @@ class Member:
             self._first_commit_term == raft.term
             and raft.state == StateType.LEADER
             and self.applied_index == raft.raft_log.committed
-            and raft.tracker.is_singleton
+            and self.decides_alone
         )
 
     # -- effects ------------------------------------------------------------------------------
@@ -178,6 +179,7 @@ class Member:
         metadata = snapshot.metadata
         self.log.apply_snapshot(snapshot)
         self.applied_index, self.applied_term = metadata.index, metadata.term
+        self._look_at_voters()
 
     def complete(self, ready: Ready, now_s: float) -> list[tuple[int, Outcome]]:
         """The effects are done: keep the entries, apply what is committed.
@@ -225,8 +227,15 @@ class Member:
             self.node.apply_conf_change(ConfChange(change.type, 0, b"", change.id))
             return change.id, refusal
         state = self.node.apply_conf_change(change)
+        self._look_at_voters()
         save_conf_state(self._backend, state)
         return change.id, self.membership.members()
+
+    def _look_at_voters(self) -> None:
+        """Whether this member is the only voter. One that removed itself is not, even if only one
+        voter is left: that one decides now."""
+        voters = self.node.raft.tracker.config.voters
+        self.decides_alone = voters.ids() == {self.id}
 
     def _change_membership(self, change: ConfChange) -> None:
         membership = self.membership

@@ -242,13 +242,15 @@ class Engine:
             config.name,
             config.advertise_client_urls,
             # A member alone decides its version at once, others when somebody leads them.
-            lambda: self.cluster_version.decide(published) if self._is_alone else published(),
+            lambda: (
+                self.cluster_version.decide(published) if self.member.decides_alone else published()
+            ),
         )
         self.timers.start()
         if config.initial_election_tick_advance:
             self._look_for_peers(self._surroundings.loop.time() + PEERS_AWAITED_S)
         runtime.turn()  # the founding entries must be applied before an election
-        if self._is_alone:
+        if self.member.decides_alone:
             self.member.node.campaign()
         runtime.schedule_turn()
         self._publication.start()
@@ -267,12 +269,6 @@ class Engine:
                 member.tick()
             return
         loop.call_later(PEERS_LOOK_S, self._look_for_peers, until_s)
-
-    @property
-    def _is_alone(self) -> bool:
-        """Whether this member is the only one."""
-        raft = self.member.node.raft
-        return raft.tracker.is_singleton and raft.id in raft.tracker.config.voters.incoming
 
     def stop(self) -> None:
         """Refuse what waits and take no more turns; `finish` when the workers are idle."""

@@ -14,6 +14,7 @@ from petcd.member.errors import (
     NotLeader,
     Unhealthy,
 )
+from petcd.raft.kinds import MessageType
 from petcd.server.truncation import last_v2_entry
 from petcd.wire.hot import internal_request
 from petcd.wire.v2request import Request
@@ -226,3 +227,24 @@ def test_a_member_of_which_nothing_is_known_gets_what_v2_wrote_by_a_snapshot(tri
     assert trio["d"].member.store.get(b"/foo") is not None
     trio.run(1.0)
     assert all(trio[name].member.membership.is_all_petcd for name in "abcd")
+
+
+def test_a_leader_that_removed_itself_from_two_serves_no_stale_read(in_memory_cluster):
+    """One voter is left, but that is not the one who leads still."""
+    cluster = in_memory_cluster("a", "b")
+    cluster.run(8.0)
+    old = cluster.leader()
+    other = cluster.followers()[0]
+    transfers = {MessageType.TIMEOUT_NOW}
+    cluster.net.dropped_kinds |= transfers
+    cluster[old].engine.reconfiguration._strict = False
+    do(cluster, old, "remove", cluster[old].id)
+    cluster.run(0.5)  # the other one has heard of it
+    assert cluster[old].member.is_leader
+    cluster.net.cut(old)
+    cluster.run_until(lambda: cluster.leader(besides=old), 10.0)
+    done = cluster.put(other, b"k", b"new")
+    cluster.run_until(lambda: done)
+    read = cluster.read(old, b"k")
+    cluster.run(1.0)
+    assert not [answer for answer in read if not isinstance(answer, Exception)]
