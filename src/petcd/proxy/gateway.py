@@ -17,22 +17,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import cast
 
+from petcd.proxy.log import Log
 from petcd.proxy.remotes import Remote, Remotes
 
 DIAL_TIMEOUT_S = 5.0
 """A silent endpoint counts as failed after this; etcd waits for the system's minutes."""
 SOCKET_BUFFER_BYTES = 256 << 10
 BACKLOG = 1024
-
-
-class Log(Protocol):
-    """Where operators read what happened."""
-
-    def info(self, message: str, **fields: object) -> None: ...
-
-    def warn(self, message: str, **fields: object) -> None: ...
 
 
 class _Side(asyncio.Protocol):

@@ -23,9 +23,10 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from petcd.proxy import metrics as m
+from petcd.proxy.log import Log
 from petcd.proxy.metrics import ProxyMetrics
 from petcd.proxy.request_lines import Unspeakable, end_to_end, request_bytes
-from petcd.proxy.upstreams import Log, Upstreams
+from petcd.proxy.upstreams import Upstreams
 from petcd.transport.http import Header, HttpRequest, HttpResponder
 from petcd.transport.http1_answer import ExchangeFailed, ResponseHead
 from petcd.transport.http1_connection import Connection

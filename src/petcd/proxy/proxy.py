@@ -24,11 +24,12 @@ from urllib.parse import urlsplit
 
 from petcd.proxy.grpc_forwarding import GrpcForwarding
 from petcd.proxy.http_forwarding import HttpForwarding, Timeouts
+from petcd.proxy.log import Log
 from petcd.proxy.loops import Address, own_address
 from petcd.proxy.member_connections import MemberConnections
 from petcd.proxy.membership import ClusterFile, MembersUnknown, ask_members
 from petcd.proxy.metrics import ProxyMetrics
-from petcd.proxy.upstreams import Log, Upstreams
+from petcd.proxy.upstreams import Upstreams
 from petcd.transport.http import Header, HttpRequest, HttpResponder
 from petcd.transport.http_client import HttpClient
 from petcd.transport.listener import Listener

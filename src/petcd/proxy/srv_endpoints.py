@@ -11,7 +11,7 @@ import ssl
 
 from petcd.client.endpoint import AddressError, split_host_port
 from petcd.client.srv import Lookup, Target, client_endpoints
-from petcd.proxy.gateway import Log
+from petcd.proxy.log import Log
 from petcd.proxy.remotes import Remote
 
 HANDSHAKE_TIMEOUT_S = 5.0

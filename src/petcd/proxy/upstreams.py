@@ -11,15 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
-from typing import Protocol
 
-
-class Log(Protocol):
-    """Where operators read what happened."""
-
-    def info(self, message: str, **fields: object) -> None: ...
-
-    def warn(self, message: str, **fields: object) -> None: ...
+from petcd.proxy.log import Log
 
 
 class Upstreams:

@@ -1,6 +1,7 @@
 """`petcd render`: the files, and that what they say is what etcd reads."""
 
 import shlex
+import subprocess
 
 import pytest
 
@@ -68,6 +69,16 @@ def test_the_unit_waits_for_readiness_and_may_do_without_the_environment_file():
         "ExecStart=/opt/petcd/bin/etcd",
     ):
         assert line in lines
+
+
+def test_systemd_has_nothing_to_say_against_the_unit(tmp_path):
+    (tmp_path / "etcd.service").write_text(unit("/bin/true"))
+    command = ["systemd-analyze", "verify", str(tmp_path / "etcd.service")]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no systemd here")
+    assert not [line for line in done.stderr.splitlines() if "etcd.service" in line]
 
 
 def test_files_are_written_where_asked_one_environment_for_each_member(tmp_path, capsys):
