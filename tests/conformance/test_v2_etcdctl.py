@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 
 import etcdctl_v2_script as script
 import pytest
@@ -145,3 +146,19 @@ def test_updatedir_works_at_petcd(runs, ctl: str) -> None:
     seen = run.play(f"mkdir /up-{ctl}\nupdatedir /up-{ctl} --ttl 100\nupdatedir /up-none")
     assert [one.code for one in seen] == [0, 0, 4]
     assert "Key not found (/up-none)" in seen[2].err
+
+
+def in_any_order(seen: Seen) -> Seen:
+    """Members come by their ids, which chance decides."""
+    lines = [",".join(sorted(re.split('[",]', line))) for line in seen.out.splitlines()]
+    return replace(seen, out="\n".join(sorted(lines)))
+
+
+def test_a_member_is_added_alike(runs) -> None:
+    """Last, for then half of the cluster is missing."""
+    played = {
+        pair: [in_any_order(seen) for seen in run.play(script.ADDING)] for pair, run in runs.items()
+    }
+    assert [seen.code for seen in played["etcd", "etcd"]] == [0, 0, 1, 5]
+    for pair in COMBINATIONS:
+        assert_same(played["etcd", "etcd"], played[pair])

@@ -219,3 +219,11 @@ ELSEWHERE = r"""
 --endpoint http://HOST get /empty
 -u name:password --endpoint http://HOST get /empty
 """
+
+# The last of a cluster of one, which has no majority afterwards.
+ADDING = r"""
+member add second http://127.0.0.1:1
+member list
+member remove second
+cluster-health
+"""
