@@ -2,10 +2,11 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 import uvloop
 
-from bench.servers import ServerFailed
+from bench.servers import ROOT, ServerFailed
 from faults.cycles import Outcome, drawn, harmed
 from faults.kinds import BY_NAME, FAULTS
 
@@ -47,11 +48,26 @@ async def campaign(chosen: argparse.Namespace) -> int:
     faults = drawn(chosen.cycles, chosen.seed, among)
     bad = 0
     for first in range(0, len(faults), CYCLES_PER_CLUSTER):
-        some = faults[first : first + CYCLES_PER_CLUSTER]
-        outcome = await harmed(kinds, some, chosen.seed + first, print)
-        print(*report(outcome), sep="\n", flush=True)
-        bad += len(outcome.void) + len(outcome.verdict.violations)
+        some, seed = faults[first : first + CYCLES_PER_CLUSTER], chosen.seed + first
+        outcome = await harmed(kinds, some, seed, say)
+        for line in report(outcome):
+            say(line)
+        if outcome.is_bad:
+            bad += 1
+            say(f"history: {kept(outcome, seed)}")
     return 1 if bad else 0
+
+
+def kept(outcome: Outcome, seed: int) -> Path:
+    """The history in a file, for the checkers of `sim.check`."""
+    path = ROOT / ".cache" / "faults" / f"seed-{seed}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in outcome.history.lines()))
+    return path
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
 
 
 def main(arguments: list[str]) -> int:

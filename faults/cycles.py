@@ -20,6 +20,7 @@ from faults.recording import Recorder
 from faults.stand import Stand
 from faults.verdict import Verdict, judge
 from faults.workload import PER_SECOND, Workload
+from sim.check.history import History
 
 FLOOR_PER_SECOND = 50
 FLOOR_DURING = 5  # operations in a fault of a minority; elections may take most of the time
@@ -56,6 +57,11 @@ class Outcome(NamedTuple):
     cycles: list[Cycle]
     verdict: Verdict
     void: list[str]
+    history: History
+
+    @property
+    def is_bad(self) -> bool:
+        return bool(self.void or self.verdict.violations)
 
 
 class Run:
@@ -126,7 +132,7 @@ class Run:
         await self.load.end()
         await self.same_hashes()
         verdict = judge(self.recorder.history, alive, revision)
-        return Outcome(self.cycles, verdict, self.void)
+        return Outcome(self.cycles, verdict, self.void, self.recorder.history)
 
 
 @contextlib.asynccontextmanager
