@@ -31,3 +31,17 @@ def test_a_script_of_all_commands_gives_the_same(
 ) -> None:
     seen = played(start_server, ctl, server)
     assert_same(reference, seen)
+
+
+def test_a_script_of_all_commands_gives_the_same_through_a_proxy(
+    start_server: StartServer, reference: list[Seen]
+) -> None:
+    member = start_server("petcd")
+    proxy = start_server("petcd", "--proxy", "on", "--initial-cluster", f"m={member.peer_url}")
+    run = Run("etcd", proxy)
+    run.names += [
+        (f"127.0.0.1:{member.port}", "CLIENT"),
+        (f"127.0.0.1:{member.peer_port}", "PEER"),
+    ]
+    run.identities()
+    assert_same(reference, run.play(SCRIPT))
