@@ -128,6 +128,9 @@ class Process:
         self.ended = False
         self.held_until_s = 0.0
         self.in_worker = False
+        # Set by what cannot have changed anything that is worth a look, such as a message that
+        # only waits from now on.
+        self.is_unchanged = False
         self._rate = rate
         self._epoch_s = schedule.now_s
         self._started_s = started_s

@@ -182,6 +182,7 @@ class Port:
         """A message has come through."""
         if self.events is not None and not self.events.is_removed(message.from_):
             self.events.received(message)
+            self.process.is_unchanged = True
 
     def send_snapshot(self, message: Message, snapshot: Any, size_bytes: int) -> None:
         """See `petcd.server.network.Network`."""

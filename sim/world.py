@@ -113,7 +113,9 @@ class World:
     # -- events -------------------------------------------------------------------------------
 
     def _ran(self, process: Process) -> None:
-        if process.number:
+        if process.is_unchanged:
+            process.is_unchanged = False
+        elif process.number:
             self._by_number[process.number].look()
 
     def _killed(self, process: Process) -> None:
