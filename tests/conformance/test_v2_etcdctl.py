@@ -148,6 +148,11 @@ def test_updatedir_works_at_petcd(runs, ctl: str) -> None:
     assert "Key not found (/up-none)" in seen[2].err
 
 
+def test_access_control_is_managed_alike(runs) -> None:
+    wanted, seen = (runs[ctl, "etcd"].play(script.ACCESS) for ctl in ("etcd", "petcd"))
+    assert_same(wanted, seen)
+
+
 def in_any_order(seen: Seen) -> Seen:
     """Members come by their ids, which chance decides."""
     lines = [",".join(sorted(re.split('[",]', line))) for line in seen.out.splitlines()]

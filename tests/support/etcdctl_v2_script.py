@@ -220,6 +220,63 @@ ELSEWHERE = r"""
 -u name:password --endpoint http://HOST get /empty
 """
 
+# Only at etcd, for petcd has no access control of v2 yet.
+ACCESS = r"""
+user list
+role list
+user add root:pw
+user add root:pw
+user add joe:a:b
+user get root
+user get joe
+user get none
+user list
+role add r
+role add r
+role get r
+role get none
+role grant r --path /a* --read
+role grant r --path /a* --read
+role grant r --path /b --readwrite
+role grant r --path /c --write
+role get r
+role revoke r --path /b --rw
+role revoke r --path /none --read
+role get r
+user grant joe --roles r
+user grant joe --roles r
+user grant joe --roles none --roles root
+user get joe
+user revoke joe --roles none
+user revoke joe --roles root
+user revoke joe --roles nothing
+user get joe
+user list
+role list
+--debug role list
+--debug user grant joe --roles guest
+auth enable
+auth enable
+set /a x
+-u joe:a:b get /a
+-u joe:a:b set /a x
+-u joe:wrong set /a x
+-u root:pw set /a/b x
+-u joe:a:b get /a/b
+-u joe:a:b ls /a
+-u root:pw role remove root
+-u root:pw user remove root
+member list
+-u root:pw user remove joe
+-u root:pw user remove joe
+-u root:pw role remove r
+-u root:pw role remove r
+auth disable
+-u root:pw auth disable
+auth disable
+user remove root
+"""
+
 # The last of a cluster of one, which has no majority afterwards.
 ADDING = r"""
 member add second http://127.0.0.1:1

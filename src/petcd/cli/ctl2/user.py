@@ -24,7 +24,8 @@ def run_get(session: Session) -> None:
     with told_plainly():
         roles = session.auth().roles_of(name)
     session.console.line(f"User: {name}")
-    session.console.line(f"Roles: {' '.join(roles)}")
+    # As in etcd: a blank for each role comes first.
+    session.console.line(f"Roles: {' ' * len(roles)}{' '.join(roles)}")
 
 
 def run_list(session: Session) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 from petcd.client.v2.cluster import Cluster, checked, json_object
 from petcd.client.v2.errors import InvalidAnswer, Refused, UnexpectedStatus
 from petcd.client.v2.exchange import Answer, Request
-from petcd.client.v2.members import JSON, message, texts
+from petcd.client.v2.members import JSON, json_body, message, texts
 from petcd.client.v2.url import Url, clean_path, escape_path
 
 Fields = dict[str, object]
@@ -51,7 +50,7 @@ class Auth:
             target = escape_path(clean_path(f"{url.path}/v2/auth/{path}"))
             if fields is None:
                 return Request(method, target)
-            return Request(method, target, json.dumps(fields), JSON)
+            return Request(method, target, json_body(fields), JSON)
 
         answer = self._cluster.ask(request, self._until)
         if answer.status not in (200, 201):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from petcd.client.log import replace_surrogates
 from petcd.client.peer_urls import BadPeerUrl, checked_peer_urls
 from petcd.client.v2.cluster import Cluster, checked, json_object
 from petcd.client.v2.errors import BadUrl, InvalidAnswer, Refused
@@ -35,7 +36,12 @@ def _request(url: Url, method: str, member: str = "", peer_urls: Sequence[str] =
     target = escape_path(clean_path(f"{url.path}/v2/members/{member}").rstrip("/"))
     if not peer_urls:
         return Request(method, target)
-    return Request(method, target, json.dumps({"peerURLs": list(peer_urls)}), JSON)
+    return Request(method, target, json_body({"peerURLs": list(peer_urls)}), JSON)
+
+
+def json_body(fields: dict[str, object]) -> str:
+    """A JSON object without blanks."""
+    return replace_surrogates(json.dumps(fields, ensure_ascii=False, separators=(",", ":")))
 
 
 def member_list(cluster: Cluster, until: float | None) -> list[Member]:
