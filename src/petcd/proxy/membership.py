@@ -51,10 +51,18 @@ async def ask_members(client: HttpClient, peer_urls: Sequence[str]) -> Members:
 
 def parse_members(body: bytes) -> Members:
     """The answer of `/members`. Raises ValueError."""
-    document = json.loads(body)
+    document = _read_json(body)
     if not isinstance(document, list) or not all(isinstance(each, dict) for each in document):
         raise ValueError("the answer is no list of members")
     return Members(_urls(document, "peerURLs"), _urls(document, "clientURLs"))
+
+
+def _read_json(body: bytes) -> object:
+    try:
+        found: object = json.loads(body)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    return found
 
 
 def _urls(members: Sequence[dict[str, object]], key: str) -> tuple[str, ...]:
@@ -78,7 +86,7 @@ class ClusterFile:
         that is none of ours."""
         try:
             with open(self.path, "rb") as file:
-                document = json.loads(file.read())
+                document = _read_json(file.read())
         except FileNotFoundError:
             return None
         if not isinstance(document, dict) or "PeerURLs" not in document:

@@ -250,7 +250,7 @@ def json_object(body: bytes) -> dict[str, object]:
     """Raises InvalidAnswer."""
     try:
         found = json.loads(body.decode("utf-8", "replace"))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InvalidAnswer from None
     if not isinstance(found, dict):
         raise InvalidAnswer
