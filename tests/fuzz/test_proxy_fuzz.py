@@ -16,7 +16,7 @@ from petcd.transport.http import HttpRequest
 from petcd.transport.http1 import Http1ServerEngine
 from petcd.transport.options import TransportLimits
 
-ROUNDS = settings(max_examples=300, deadline=None)
+ROUNDS = settings(max_examples=100, deadline=None)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
