@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from petcd.cluster import format_id
+from petcd.peer.append_stats import AppendRate, FollowerStats
 
 ROUND_TRIP_BOUNDS_S = [0.0001 * 2**n for n in range(16)]
 SNAPSHOT_BOUNDS_S = [0.1 * 2**n for n in range(10)]
@@ -37,6 +38,7 @@ class PeerCounters:
     __slots__ = (
         "active",
         "disconnected",
+        "follower",
         "known",
         "received_bytes",
         "received_failures",
@@ -56,6 +58,7 @@ class PeerCounters:
         self.sent_failures = 0
         self.received_failures = 0
         self.round_trips = Histogram(ROUND_TRIP_BOUNDS_S)
+        self.follower = FollowerStats()
         self.snapshot_sends = SnapshotCounters()
         self.snapshot_receives = SnapshotCounters()
 
@@ -91,6 +94,8 @@ class NetworkCounters:
     """Of all remote members, those that are gone included."""
 
     def __init__(self, local_id: int) -> None:
+        self.sent_appends = AppendRate()
+        self.received_appends = AppendRate()
         self._local = format_id(local_id)
         self._peers: dict[int, PeerCounters] = {}
 
@@ -100,6 +105,19 @@ class NetworkCounters:
         if counters is None:
             counters = self._peers[member_id] = PeerCounters()
         return counters
+
+    def append_numbers(self, now_s: float) -> dict[str, object]:
+        """Appends of this member, as /v2/stats/self shows them."""
+        received = self.received_appends.numbers("recv", now_s)
+        return received | self.sent_appends.numbers("send", now_s)
+
+    def follower_numbers(self) -> dict[str, object]:
+        """Appends to each peer, as /v2/stats/leader shows them."""
+        return {
+            format_id(member_id): counters.follower.numbers()
+            for member_id, counters in self._peers.items()
+            if counters.known
+        }
 
     def samples(self) -> list[Family]:
         """Everything that is counted, under etcd's names."""

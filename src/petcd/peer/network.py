@@ -185,6 +185,16 @@ class PeerNetwork:
         peer = self._peers.get(member_id)
         return None if peer is None else peer.status.since
 
+    # -- statistics, as the v2 API shows them ------------------------------------------------------
+
+    def append_numbers(self) -> dict[str, object]:
+        """Appends of this member: numbers and rates."""
+        return self.counters.append_numbers(self._loop.time())
+
+    def follower_numbers(self) -> dict[str, object]:
+        """Appends to each peer: latencies and counts."""
+        return self.counters.follower_numbers()
+
     # -- time and the end --------------------------------------------------------------------------
 
     async def stop(self) -> None:

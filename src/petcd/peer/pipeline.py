@@ -14,7 +14,7 @@ from petcd.peer.context import Context, PeerStatus
 from petcd.peer.errors import MemberRemoved
 from petcd.peer.messages import encode_message
 from petcd.peer.url_picker import UrlPicker
-from petcd.raft.types import Message
+from petcd.raft.types import Message, MessageType
 from petcd.transport.http import Header
 from petcd.transport.http1_answer import ExchangeFailed
 
@@ -71,10 +71,14 @@ class Pipeline:
             if answer.status != 204:
                 raise refusal(answer.status, answer.body)
         except (ExchangeFailed, OSError) as error:
+            if message.type == MessageType.APP:
+                self._counters.follower.fail += 1
             self._failed(url, error)
         else:
             self._status.activate()
             self._counters.sent_bytes += len(body)
+            if message.type == MessageType.APP:
+                self._counters.follower.succeeded(1, answer.duration_s)
 
     def _failed(self, url: str, error: Exception) -> None:
         self._picker.unreachable(url)

@@ -14,7 +14,7 @@ from petcd.cluster import format_id
 from petcd.peer.answers import refusal
 from petcd.peer.context import Context, PeerStatus, Timer
 from petcd.peer.errors import MalformedPeerData, MemberRemoved, PeerError
-from petcd.peer.stream_kind import StreamKind
+from petcd.peer.stream_kind import APPEND, StreamKind
 from petcd.peer.url_picker import UrlPicker
 from petcd.transport.http1_answer import ResponseHead
 from petcd.transport.http_client import Stream, Unreachable
@@ -103,6 +103,8 @@ class StreamReader:
             self._counters.received_failures += 1
             self.failed(error)
             return
+        if messages and self._kind is APPEND:
+            self._context.counters.received_appends.add(self._heard_at, len(messages), len(data))
         received = self._context.received
         for message in messages:
             received(message)

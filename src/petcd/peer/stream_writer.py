@@ -6,12 +6,15 @@ the peer does not take fast enough is dropped: at most `STREAM_BYTES_MAX` wait.
 
 from __future__ import annotations
 
+from time import perf_counter
+
 from petcd.cluster import format_id
 from petcd.peer.context import Context, PeerStatus
 from petcd.peer.stream_kind import StreamKind
-from petcd.raft.types import Message
+from petcd.raft.types import Message, MessageType
 from petcd.transport.http import HttpResponder
 
+_APP = MessageType.APP
 STREAM_BYTES_MAX = 16 << 20
 """Bytes that wait for one peer's socket on one stream. etcd: 4096 messages of whatever size."""
 
@@ -31,6 +34,7 @@ class StreamWriter:
         self._encoder = kind.writer()
         self._pending: list[bytes] = []
         self._pending_bytes = 0
+        self._pending_appends = 0
         self._wrote_at = 0.0
 
     @property
@@ -70,6 +74,8 @@ class StreamWriter:
         encoded = self._encoder.encode(message)
         self._pending.append(encoded)
         self._pending_bytes += len(encoded)
+        if message.type == _APP:
+            self._pending_appends += 1
         return True
 
     def flush(self) -> None:
@@ -77,11 +83,16 @@ class StreamWriter:
         respond = self._respond
         if respond is None or not self._pending:
             return
+        began = perf_counter()
         data = b"".join(self._pending)
+        appends = self._pending_appends
         self._drop_pending()
         self._counters.sent_bytes += len(data)
-        self._wrote_at = self._context.clock.time()
+        now = self._wrote_at = self._context.clock.time()
         respond.write(data)
+        if appends:
+            self._counters.follower.succeeded(appends, perf_counter() - began)
+            self._context.counters.sent_appends.add(now, appends, len(data))
 
     def tick(self, now: float) -> None:
         """Keep a silent stream alive."""
@@ -93,6 +104,7 @@ class StreamWriter:
     def _drop_pending(self) -> None:
         self._pending.clear()
         self._pending_bytes = 0
+        self._pending_appends = 0
 
     def _lost(self, respond: HttpResponder) -> None:
         if respond is not self._respond:

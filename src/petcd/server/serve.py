@@ -206,8 +206,11 @@ class Server:
             self.client_addresses.append(bound.getsockname()[:2])
 
     def _v2_endpoints(self, engine: Engine) -> V2Endpoints:
-        audience = engine.audience
-        return V2Endpoints(engine.runtime, audience.v2, audience.listings, time.time_ns)
+        audience, port = engine.audience, self._peer_port
+        assert port is not None
+        return V2Endpoints(
+            engine.runtime, audience.v2, audience.listings, time.time_ns, port.network
+        )
 
     async def _listen_beside(self, sockets: list[socket.socket]) -> None:
         """The metrics port serves health and metrics only."""

@@ -95,3 +95,13 @@ def test_a_detached_stream_ends_properly(rig: Rig) -> None:
     rig.writer.detach()
     assert rig.respond.closed and not rig.writer.working
     rig.writer.detach()
+
+
+def test_appends_are_counted_by_follower_and_together(rig: Rig) -> None:
+    for n in range(5, 8):
+        rig.writer.send(app(n))
+    rig.writer.flush()
+    rig.bench.clock.pass_by(HEARTBEAT_EVERY_S)
+    rig.writer.tick(rig.bench.clock.now)
+    assert rig.bench.counters.of(REMOTE_ID).follower.success == 3
+    assert rig.bench.counters.sent_appends.count == 3

@@ -19,7 +19,7 @@ from petcd.api.v2.form import BadEscape, unescape_path
 from petcd.api.v2.keys import KeysHandler
 from petcd.api.v2.listing_cache import ListingCache
 from petcd.api.v2.members import MembersHandler
-from petcd.api.v2.stats import StatsHandler
+from petcd.api.v2.stats import AppendStats, StatsHandler
 from petcd.member.v2 import paths
 from petcd.member.v2.watch import V2Watchers
 from petcd.transport.http import Header, HttpRequest, HttpResponder
@@ -40,11 +40,13 @@ class V2Endpoints:
         watchers: V2Watchers,
         listings: ListingCache,
         clock_ns: Callable[[], int],
+        appends: AppendStats | None = None,
     ) -> None:
-        """`watchers` and `listings` are told of all changes; `clock_ns` is the time since 1970."""
+        """`watchers` and `listings` are told of all changes; `clock_ns` is the time since 1970;
+        `appends` counts them, None when there are no peers."""
         self._keys = KeysHandler(host, watchers, listings, clock_ns)
         self._members = MembersHandler(host)
-        self._stats = StatsHandler(host, clock_ns)
+        self._stats = StatsHandler(host, clock_ns, appends)
 
     def handle(self, request: HttpRequest, respond: HttpResponder, more: Sequence[Header]) -> None:
         """Answer a request whose target begins with PREFIX; `more`: headers to add."""

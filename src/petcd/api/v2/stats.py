@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from petcd.api.host import Host
 from petcd.api.v2.answers import JSON, send_not_allowed, send_not_found
@@ -12,11 +13,24 @@ from petcd.transport.http import Header, HttpRequest, HttpResponder
 PREFIX = "/v2/stats/"
 
 
+class AppendStats(Protocol):
+    """What is counted about the appends of this member, in etcd's shapes."""
+
+    def append_numbers(self) -> dict[str, object]:
+        """What /v2/stats/self shows of them."""
+
+    def follower_numbers(self) -> dict[str, object]:
+        """What /v2/stats/leader shows of each follower, by its id."""
+
+
 class StatsHandler:
     """Answers /v2/stats/*. Made when the member starts to serve."""
 
-    def __init__(self, host: Host, clock_ns: Callable[[], int]) -> None:
+    def __init__(
+        self, host: Host, clock_ns: Callable[[], int], appends: AppendStats | None = None
+    ) -> None:
         self._member = host.member
+        self._appends = appends
         self._clock_ns = clock_ns
         self._start_ns = clock_ns()
         self._leader_seen = (0, self._start_ns)  # id, since when
@@ -55,12 +69,17 @@ class StatsHandler:
                 "uptime": duration_text(now_ns - since_ns),
                 "startTime": time_text(since_ns),
             },
-            "recvAppendRequestCnt": 0,
-            "sendAppendRequestCnt": 0,
+            **self._append_numbers(),
         }
 
+    def _append_numbers(self) -> dict[str, object]:
+        if self._appends is None:
+            return {"recvAppendRequestCnt": 0, "sendAppendRequestCnt": 0}
+        return self._appends.append_numbers()
+
     def _leader(self) -> dict[str, object]:
-        return {"leader": format_id(self._member.id), "followers": {}}
+        followers = {} if self._appends is None else self._appends.follower_numbers()
+        return {"leader": format_id(self._member.id), "followers": followers}
 
     def _store(self) -> dict[str, int]:
         return self._member.applier.v2.stats.numbers()
