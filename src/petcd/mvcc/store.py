@@ -106,16 +106,18 @@ class Store:
         The lease book must be loaded before.  Afterwards an interrupted compaction is
         ``compacting`` again.
         """
-        space = yield from self.read_steps(self._space.backend)
+        space = KeySpace(self._space.backend, self._space.leases)
+        yield from load_steps(space)
         self.adopt(space)
 
     def read_steps(self, source: Backend) -> Generator[int, None, KeySpace]:
-        """Read what another backend holds, for `adopt`; yields the number of rows read so far.
+        """Read what another backend holds, for `adopt`, in steps of a few milliseconds; yields the
+        number of rows read so far.
 
         This store stays as it is.
         """
         space = KeySpace(source, self._space.leases)
-        yield from load_steps(space)
+        yield from load_steps(space, gently=True)
         return space
 
     def adopt(self, space: KeySpace) -> None:
@@ -350,17 +352,18 @@ class Store:
         return self._while_current(self._hash_kv_steps(revision))
 
     def _hash_kv_steps(self, revision: int) -> Generator[None, None, tuple[HashKV, int]]:
-        current = self._space.revision
+        space = self._space
+        current = space.revision
         for known in self._compactor.hashes:
             if known.revision == revision:
                 return known, current
-        compacted = self._space.compact_revision
-        self._space.pin(compacted)
+        compacted = space.compact_revision
+        space.pin(compacted)
         try:
             job = yield from self.hash_job_steps(revision)
-            crc = yield from hash_steps(self._space.backend, job)
+            crc = yield from hash_steps(space.backend, job)
         finally:
-            self._space.unpin(compacted)
+            space.unpin(compacted)
         return HashKV(crc, job.compact_revision, job.revision), current
 
     def hash_job_steps(self, revision: int) -> Generator[None, None, HashJob]:

@@ -4,9 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from petcd.mvcc import history, loading
+from petcd.mvcc import hashing, history, index, loading
+from petcd.mvcc.errors import StoreReplaced
 from petcd.mvcc.revision import DELETE, PUT
-from petcd.wire.kv import DeleteRangeRequest, KeyValue, PutRequest, RequestOp, TxnRequest
+from petcd.wire.kv import (
+    DeleteRangeRequest,
+    KeyValue,
+    PutRequest,
+    RangeRequest,
+    RequestOp,
+    TxnRequest,
+)
 from petcd.wire.varint import uvarint
 
 
@@ -84,6 +92,52 @@ def test_long_key_that_looks_like_a_created_pair_inside_takes_the_long_way():
     key = (b"k" * start + inside + length).ljust(300, b"k")
     kv = KeyValue(key=key, create_revision=5, mod_revision=5, version=1, value=value).encode()
     assert loading.created_key(kv, 1) == b""
+
+
+def finished(steps):
+    """What a generator returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+@pytest.mark.parametrize("keys", [1, 2, 2000])
+def test_a_store_becomes_what_it_read_from_another_backend(written, keys, monkeypatch):
+    """As `load` would, in small steps; until then it serves what it has."""
+    monkeypatch.setattr(index, "SLICE_KEYS", keys)
+    other = type(written)()
+    other.put_plain(b"old", b"old")
+    space = finished(other.read_steps(written.backend))
+    assert other.revision == 2 and other.get(b"old") is not None
+    other.backend.store.buckets = written.restarted().backend.store.buckets
+    other.adopt(space)
+    again = written.restarted()
+    for name in ("live", "history"):
+        assert getattr(other._space.index, name) == getattr(again._space.index, name)
+    for name in ("ordered", "dead"):
+        assert list(getattr(other._space.index, name)) == list(getattr(again._space.index, name))
+    assert other.revision == again.revision and other.leases.keys == again.leases.keys
+    assert other.get(b"old") is None
+    other.put_plain(b"z", b"1")
+    assert other.backend.get(b"key", (8).to_bytes(8, "big") + b"_" + bytes(8)) is not None
+
+
+def test_who_reads_in_slices_is_told_when_the_store_becomes_another(written, monkeypatch):
+    monkeypatch.setattr(hashing, "SLICE_ROWS", 1)
+    for number in range(300):
+        written.put_plain(b"k%03d" % number, b"v")
+    readers = [
+        written.hash_kv_steps(0),
+        written.range_steps(RangeRequest(key=b"k", range_end=b"l")),
+    ]
+    for reader in readers:
+        next(reader, None)
+    written.adopt(finished(written.read_steps(written.backend)))
+    with pytest.raises(StoreReplaced):
+        finished(readers[0])
+    assert written.hash_kv(0)[0].hash == written.restarted().hash_kv(0)[0].hash
 
 
 def test_loading_reports_its_progress(written, monkeypatch):
