@@ -59,7 +59,7 @@ class Prober:
                 url, "GET", "/raft/probing", timeout_s=self._context.timeouts.probe_s
             )
             their_unix_s = parse_probe(answer.status, answer.body)
-        except (ExchangeFailed, OSError, ValueError) as error:
+        except (ExchangeFailed, OSError, ValueError, RecursionError) as error:
             self._context.log.warn(
                 "prober detected unhealthy status",
                 remote_peer_id=self._peer_id,

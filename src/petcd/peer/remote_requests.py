@@ -95,7 +95,7 @@ def parse_members(answer: Response) -> RemoteCluster | None:
     try:
         listed = json.loads(answer.body)
         members = tuple(MemberInfo.from_json(json.dumps(fields).encode()) for fields in listed)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
     if cluster_id is None or not members:
         return None
@@ -106,7 +106,7 @@ def parse_versions(body: bytes) -> Versions | None:
     """The versions in an answer of `/version`; None when it is no such answer."""
     try:
         fields = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(fields, dict):
         return None

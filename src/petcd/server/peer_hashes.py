@@ -65,7 +65,7 @@ def asked_revision(body: bytes) -> int | None:
     """The revision in a request; None when it is none."""
     try:
         fields = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     revision = fields.get("revision", 0) if isinstance(fields, dict) else None
     return revision if isinstance(revision, int) and abs(revision) < 1 << 63 else None

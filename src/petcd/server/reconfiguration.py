@@ -282,7 +282,7 @@ def read_promotion(member_id: int, status: int, body: bytes) -> object | None:
         return None
     try:
         return [MemberInfo.from_json(json.dumps(fields).encode()) for fields in json.loads(body)]
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return None
 
 
