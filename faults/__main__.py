@@ -9,6 +9,7 @@ import uvloop
 from bench.servers import ROOT, ServerFailed
 from faults.cycles import Outcome, drawn, harmed
 from faults.kinds import BY_NAME, FAULTS
+from faults.soak import soak
 
 CYCLES_PER_CLUSTER = 20
 
@@ -20,6 +21,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
         epilog="faults: " + ", ".join(BY_NAME),
     )
     parser.add_argument("--cycles", type=int, default=20, metavar="N", help="faults in all")
+    parser.add_argument("--minutes", type=float, metavar="N", help="a fault every 20 s instead")
     parser.add_argument("--seed", type=int, default=2379, help="which faults, and when")
     parser.add_argument("--members", default="petcd,petcd,petcd", help="`petcd` or `etcd` each")
     parser.add_argument("--only", action="append", metavar="FAULT", help="only these faults")
@@ -44,6 +46,13 @@ def report(outcome: Outcome) -> list[str]:
 
 async def campaign(chosen: argparse.Namespace) -> int:
     kinds = chosen.members.split(",")
+    if chosen.minutes:
+        soaked = await soak(kinds, chosen.minutes, chosen.seed, say)
+        for line in (*report(soaked.outcome), *soaked.lines()):
+            say(line)
+        if soaked.outcome.is_bad:
+            say(f"history: {kept(soaked.outcome, chosen.seed)}")
+        return int(soaked.outcome.is_bad)
     among = [BY_NAME[name] for name in chosen.only] if chosen.only else FAULTS
     faults = drawn(chosen.cycles, chosen.seed, among)
     bad = 0

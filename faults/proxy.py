@@ -242,6 +242,9 @@ class Flow:
         if self.is_over or self.target.transport is None or self.link().held:
             self.hold_back()
             return
+        if self.target.transport.is_closing():
+            self.end()  # nobody is there any more who could take it
+            return
         loop = asyncio.get_running_loop()
         now = loop.time()
         while self.waiting and self.waiting[0][0] <= now:
