@@ -232,6 +232,8 @@ def test_a_stopped_members_database_is_defragmented(
     assert path.stat().st_size < before / 5
     member = start("m")
     assert len(member.call(RANGE, RangeRequest(key=b"k"), RangeResponse).kvs[0].value) == 100_000
+    member.stop()
+    assert etcdctl("defrag", "--data-dir", tmp_path / "m") == (0, "", "")
     assert run(petcd.cli.etcdutl, "defrag")[::2] == (
         1,
         'Error: required flag(s) "data-dir" not set\n',

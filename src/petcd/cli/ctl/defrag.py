@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from petcd.cli.commands import Command
 from petcd.cli.ctl.endpoint import endpoints_of
-from petcd.cli.ctl.exits import BAD_FEATURE, ERROR, CommandError, Ended
+from petcd.cli.ctl.exits import ERROR, Ended
 from petcd.cli.ctl.session import Session
 from petcd.cli.flags import BOOL, STRING, Flag
 from petcd.client import methods
@@ -13,13 +13,16 @@ from petcd.wire.maintenance import DefragmentRequest, DefragmentResponse
 
 FLAGS = (
     Flag("cluster", BOOL, False, "use the endpoints of all members of the cluster"),
-    Flag("data-dir", STRING, "", "a data directory that no member uses (not supported yet)"),
+    Flag("data-dir", STRING, "", "this directory, that no member uses, and no endpoint"),
 )
 
 
 def run(session: Session) -> None:
     if session.flags.string("data-dir"):
-        raise CommandError(BAD_FEATURE, "--data-dir is not supported yet")
+        from petcd.cli.utl.defrag import run as run_offline  # needs LMDB
+
+        run_offline(session)
+        return
     session.log_in()
     failed = False
     for endpoint in endpoints_of(session):
