@@ -107,6 +107,7 @@ class Mailbox:
         self._schedule_turn = schedule_turn
         self._log = log
         self._inbox: list[Message] = []
+        self._held: list[Message] = []
         self._reports: list[tuple[int, int | None]] = []
         self._forwarded: OrderedDict[tuple[int, int], None] = OrderedDict()
 
@@ -200,19 +201,33 @@ class Mailbox:
     # -- sending ------------------------------------------------------------------------------
 
     def send_before_sync(self, ready: Ready) -> None:
-        """Send what need not wait for the disk; what must wait stays in `ready.messages`."""
+        """Send what need not wait for the disk; what must wait stays in `ready.messages`.
+
+        Where nothing is to be written, nobody waits for the messages either: they tell what is
+        committed. They leave with the next ones, or at the end of the turn behind the answers.
+        """
         if not self._member.is_leader:
             return
         messages = ready.messages
         ready.messages = [m for m in messages if m.type in _PROMISES]
-        self._send([m for m in messages if m.type not in _PROMISES])
+        self._held += [m for m in messages if m.type not in _PROMISES]
+        if ready.must_sync:
+            self.send_held()
+
+    def send_held(self) -> None:
+        """Send what was held back."""
+        if self._held:
+            messages, self._held = self._held, []
+            self._send(messages)
 
     def send_after_sync(self, ready: Ready) -> None:
         """Send the rest."""
+        self.send_held()
         self._send(latest_acknowledgements(ready.messages))
 
     def send_while_syncing(self) -> None:
         """A sync takes long: let the peers hear from their leader meanwhile."""
+        self.send_held()
         messages = self._member.take_urgent()
         if messages:
             self._send(messages)

@@ -279,6 +279,7 @@ class Runtime:
             self._perform()
             for hook in self.after_turn:
                 hook()
+            self.mailbox.send_held()
         except Exception as error:  # a broken invariant or a failed write: stop before worse
             self._die(error)
             return
