@@ -3,6 +3,8 @@
 ./dev sim                          one world of two simulated minutes from seed 1
 ./dev sim --seed 7                 the same from seed 7
 ./dev sim --seeds 100 --hours 8    100 worlds from seeds 1 to 100, 8 simulated hours together
+./dev sim --museum                 every known defect is switched on, and must be found
+./dev sim --bug "stale log wins"   one of them; an unknown name gives the list
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import sys
 import time
 
 from sim.campaign import Outcome, Summary, campaign, failure_lines, run_seed, saved_regressions
+from sim.museum import main as museum
 from sim.options import HELP, Options
 
 BAR_CELLS = 30
@@ -31,6 +34,8 @@ def arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--hours", type=float, help="simulated hours of all worlds together")
     parser.add_argument("--jobs", type=int, default=1, help="worlds at a time (1)")
     parser.add_argument("--regressions", action="store_true", help="run the saved worlds instead")
+    parser.add_argument("--museum", action="store_true", help="look for all known defects")
+    parser.add_argument("--bug", action="append", metavar="NAME", help="look for this defect")
     parser.add_argument("--history", metavar="FILE", help="write the history of the one world")
     return parser.parse_args(words)
 
@@ -79,6 +84,8 @@ class Reporter:
 def main(words: list[str]) -> int:
     """Run what the words ask for; 1 when a promise was broken."""
     chosen = arguments(words)
+    if chosen.museum or chosen.bug:
+        return museum(chosen.bug or (), chosen.jobs)
     worlds = worlds_of(chosen)
     if chosen.history:
         return write_history(worlds[0], chosen.history)
