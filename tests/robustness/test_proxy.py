@@ -1,173 +1,181 @@
-"""A proxy process before three members that die, come back, and leave the cluster for good."""
+"""The proxies between members do to the bytes what they say, per direction and pair."""
 
 import asyncio
-import contextlib
-import json
+import random
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable
 
 import pytest
 
-from bench.clusters import Cluster, fresh_members
-from bench.servers import Server
-from petcd.client.channel import Channel
-from petcd.client.endpoint import parse_endpoint
-from petcd.client.errors import ClientError
-from petcd.client.methods import MEMBER_LIST, PUT, RANGE
-from petcd.wire.cluster import MemberListRequest, MemberListResponse, MemberRemoveRequest
-from petcd.wire.kv import PutRequest, RangeRequest, RangeResponse
+from bench.servers import free_ports
+from faults.proxy import Network, Proxy
 
-MEMBER_REMOVE = b"/etcdserverpb.Cluster/MemberRemove"
-FORM = "application/x-www-form-urlencoded"
-WAIT_S = 30.0
-CALL_S = 8.0
+SOON_S = 0.05
+WAIT_S = 5.0
+HEAD = b"GET /raft HTTP/1.1\r\nHost: b\r\nX-Server-From: a1\r\n\r\n"
 
 
-class World(NamedTuple):
-    """Three members and a proxy."""
+class Pair:
+    """Member `a` (id a1) is connected to member `b`, which answers each chunk in capitals."""
 
-    cluster: Cluster
-    proxy: Server
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.arrived: list[bytes] = []  # at b
+        self.writers: list[asyncio.StreamWriter] = []
+
+    async def echo(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            self.arrived.append(data)
+            writer.write(data.upper())
+        writer.close()
+
+    async def dial(self, head: bytes = HEAD) -> None:
+        port = self.network.proxies[0].port
+        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", port)
+        self.writers.append(self.writer)
+        self.writer.write(head)
+        await self.hears(head.upper())
+
+    async def hears(self, wanted: bytes) -> None:
+        got = await asyncio.wait_for(self.reader.readexactly(len(wanted)), WAIT_S)
+        assert got == wanted
+
+    async def hears_nothing(self) -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(self.reader.readexactly(1), SOON_S)
+
+    async def is_cut_off(self) -> bool:
+        try:
+            return await asyncio.wait_for(self.reader.read(1), WAIT_S) == b""
+        except ConnectionResetError:
+            return True
 
 
-@pytest.fixture
-def world() -> Iterator[World]:
-    cluster = Cluster(fresh_members(["petcd"] * 3))
-    proxy = Server(
-        "petcd",
-        *("--proxy", "on", "--proxy-refresh-interval", "300", "--proxy-failure-wait", "500"),
-        name="proxy",
-    )
-    proxy.initial_cluster = cluster.members[0].initial_cluster
-
-    async def start() -> None:
-        await cluster.start()
+def with_pair(script: Callable[[Pair], Awaitable[None]]) -> None:
+    async def play() -> None:
+        port, target = free_ports(2)
+        network = Network(random.Random(7))
+        network.names[0xA1] = "a"
+        pair = Pair(network)
+        proxy = Proxy(network, "b", port, target)
         await proxy.start()
+        server = await asyncio.start_server(pair.echo, "127.0.0.1", target)
+        try:
+            await script(pair)
+        finally:
+            for writer in pair.writers:
+                writer.close()
+            await network.close()
+            server.close()
+            await server.wait_closed()
+            await asyncio.sleep(SOON_S)  # transports close in the turns that follow
 
-    try:
-        asyncio.run(start())
-        yield World(cluster, proxy)
-    finally:
-        proxy.close()
-        cluster.close()
-
-
-def ask(proxy: Server, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
-    headers = {"Content-Type": FORM} if body is not None else {}
-    url = f"http://127.0.0.1:{proxy.port}{path}"
-    request = urllib.request.Request(url, body, headers, method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=CALL_S) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read()
+    asyncio.run(play())
 
 
-def endpoints(proxy: Server) -> list[str]:
-    return json.loads(ask(proxy, "GET", "/v2/config/local/proxy")[1])["endpoints"]
+def test_what_passes_comes_back_whole_and_in_order() -> None:
+    async def script(pair: Pair) -> None:
+        await pair.dial()
+        data = bytes(random.Random(1).choices(b"abcdefgh", k=300_000))
+        pair.writer.write(data)
+        await pair.hears(data.upper())
+        assert b"".join(pair.arrived) == HEAD + data
+
+    with_pair(script)
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.05)
+def test_a_held_direction_keeps_all_until_it_is_released() -> None:
+    async def script(pair: Pair) -> None:
+        await pair.dial()
+        pair.network.link("a", "b").held = True
+        pair.writer.write(b"one")
+        await pair.hears_nothing()
+        assert pair.arrived == [HEAD]
+        pair.writer.write(b"two")
+        pair.network.restore()
+        await pair.hears(b"ONETWO")
+
+    with_pair(script)
 
 
-class Clients:
-    """Writes through a proxy by both APIs; what was acknowledged must be there in the end."""
+def test_the_other_direction_is_held_apart() -> None:
+    async def script(pair: Pair) -> None:
+        await pair.dial()
+        pair.network.link("b", "a").held = True
+        pair.writer.write(b"one")
+        await pair.hears_nothing()
+        assert pair.arrived == [HEAD, b"one"]
+        pair.network.restore()
+        await pair.hears(b"ONE")
 
-    def __init__(self, proxy: Server) -> None:
-        self.proxy = proxy
-        self.channel = Channel([parse_endpoint(f"127.0.0.1:{proxy.port}")])
-        self.number = 0
-        self.acknowledged: list[str] = []
-        self.failed = 0
-
-    def write_for(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            self.number += 1
-            self._write_v2(f"/two/{self.number}")
-            self._write_v3(f"/three/{self.number}")
-
-    def _write_v2(self, key: str) -> None:
-        status, _ = ask(self.proxy, "PUT", f"/v2/keys{key}", b"value=x")
-        self._note(key, status == 201)
-
-    def _write_v3(self, key: str) -> None:
-        request = PutRequest(key=key.encode(), value=b"x")
-        with contextlib.suppress(ClientError):
-            self.channel.unary(PUT, request.encode(), CALL_S)
-            self._note(key, True)
-            return
-        self._note(key, False)
-
-    def _note(self, key: str, done: bool) -> None:
-        if done:
-            self.acknowledged.append(key)
-        else:
-            self.failed += 1
-
-    def missing(self) -> list[str]:
-        request = RangeRequest(key=b"/t", range_end=b"/u", keys_only=True).encode()
-        answer = self.channel.unary(RANGE, request, CALL_S, repeatable=True)
-        there = {kv.key.decode() for kv in RangeResponse.decode(answer).kvs}
-        return [key for key in self.acknowledged if key not in there]
+    with_pair(script)
 
 
-def test_a_member_that_dies_costs_the_calls_in_flight_and_is_taken_back(world: World) -> None:
-    clients = Clients(world.proxy)
-    wait_until(lambda: len(endpoints(world.proxy)) == 3)
-    clients.write_for(0.5)
-    assert not clients.failed
-    for victim in world.cluster.members:
-        victim.kill()
-        clients.write_for(1.5)
-        asyncio.run(victim.start())
-        wait_until(lambda: len(endpoints(world.proxy)) == 3)
-    clients.write_for(0.5)
-    assert len(clients.acknowledged) > 200
-    # in flight when the leader dies: one of each API, or a few that the election held up
-    assert clients.failed < 20
-    assert not clients.missing()
-    clients.channel.close()
+def test_a_cut_ends_connections_and_new_ones_as_soon_as_they_say_who_they_are() -> None:
+    async def script(pair: Pair) -> None:
+        await pair.dial()
+        pair.network.link("b", "a").cut = True
+        pair.network.changed()
+        assert await pair.is_cut_off()
+        await pair.dial(b"GET /version HTTP/1.1\r\n\r\n")  # from nobody in particular
+        pair.writer.write(HEAD)
+        assert await pair.is_cut_off()
+
+    with_pair(script)
 
 
-def test_a_proxy_follows_a_cluster_that_shrinks(world: World) -> None:
-    channel = Channel([parse_endpoint(f"127.0.0.1:{world.proxy.port}")])
-    listed = channel.unary(MEMBER_LIST, MemberListRequest().encode(), CALL_S)
-    leaving = asyncio.run(world.cluster.follower())
-    (member_id,) = (
-        member.ID
-        for member in MemberListResponse.decode(listed).members
-        if member.name == leaving.name
-    )
+def test_slow_bytes_come_late_and_in_order() -> None:
+    async def script(pair: Pair) -> None:
+        await pair.dial()
+        link = pair.network.link("a", "b")
+        link.delay_s, link.jitter_s = 0.05, 0.05
+        begin = time.monotonic()
+        for word in (b"one", b"two", b"three"):
+            pair.writer.write(word)
+            await asyncio.sleep(0.01)
+        await pair.hears(b"ONETWOTHREE")
+        assert time.monotonic() - begin > 0.07
 
-    def has_left() -> bool:
-        # refused while the members have not been connected for five seconds; and the answer may
-        # have to come from the member that is leaving
-        with contextlib.suppress(ClientError):
-            channel.unary(MEMBER_REMOVE, MemberRemoveRequest(ID=member_id).encode(), CALL_S)
-        return len(endpoints(world.proxy)) == 2
-
-    wait_until(has_left)
-    assert f"http://127.0.0.1:{leaving.port}" not in endpoints(world.proxy)
-    assert ask(world.proxy, "PUT", "/v2/keys/a", b"value=1")[0] == 201
-    remembered = json.loads((world.proxy.folder / "data" / "proxy" / "cluster").read_text())
-    assert len(remembered["PeerURLs"]) == 2
-    channel.close()
+    with_pair(script)
 
 
-def test_a_proxy_finds_the_cluster_again_by_what_it_remembers(world: World) -> None:
-    wait_until(lambda: len(endpoints(world.proxy)) == 3)
-    world.proxy.stop()
-    world.cluster.members[0].stop()
-    world.proxy.initial_cluster = "wrong=http://127.0.0.1:1"
-    world.proxy.flags = ()  # the directory makes it a proxy
-    asyncio.run(world.proxy.start())
-    assert ask(world.proxy, "PUT", "/v2/keys/a", b"value=1")[0] == 201
+def test_pieces_are_small_and_none_is_missing() -> None:
+    async def script(pair: Pair) -> None:
+        await pair.dial()
+        pair.network.link("a", "b").piece_bytes_max = 3
+        data = b"abcdefghijklmnopqrstuvwxyz" * 4
+        pair.writer.write(data)
+        await pair.hears(data.upper())
+        assert len(pair.arrived) > 3
+
+    with_pair(script)
+
+
+def test_who_sends_more_than_fits_has_to_wait() -> None:
+    async def script(pair: Pair) -> None:
+        await pair.dial()
+        pair.network.link("a", "b").held = True
+        pair.writer.write(b"x" * (40 << 20))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(pair.writer.drain(), 0.3)
+        waiting = next(iter(pair.network.proxies[0].connections)).request.waiting_bytes
+        assert waiting < 8 << 20
+        pair.writer.transport.abort()
+
+    with_pair(script)
+
+
+def test_a_target_that_dies_while_held_harms_nobody() -> None:
+    async def script(pair: Pair) -> None:
+        await pair.dial()
+        pair.network.link("a", "b").held = True
+        pair.writer.write(b"one")
+        await pair.hears_nothing()
+        connection = next(iter(pair.network.proxies[0].connections))
+        assert connection.called.transport is not None
+        connection.called.transport.abort()
+        await asyncio.sleep(SOON_S)
+        pair.network.restore()
+        assert await pair.is_cut_off()
+
+    with_pair(script)
