@@ -453,6 +453,8 @@ def write_database(path: str, buckets: Iterable[tuple[bytes, Iterator[list[Row]]
         sync_directory(os.path.dirname(path))
     except (lmdb.Error, OSError) as error:
         raise StorageFailed(path, str(error)) from error
+    finally:
+        _remove(temporary)  # it may have filled the disk
 
 
 def _write_rows(env: Any, database: Any, chunks: Iterator[list[Row]]) -> None:
