@@ -25,6 +25,7 @@ from sim.check.history import History
 FLOOR_PER_SECOND = 50
 FLOOR_DURING = 5  # operations in a fault of a minority; elections may take most of the time
 ALONE_S = 0.5  # of traffic before and after a fault
+ALONE_WINDOWS_MAX = 8  # of that length, until the floor is reached
 HEAL_TIMEOUT_S = 30.0
 HASH_TIMEOUT_S = 20.0
 FLAGS = ("--snapshot-count", "200")  # entries: the log is cut back all the time
@@ -81,9 +82,17 @@ class Run:
         self.load.check_clients()
         return (self.recorder.answered - answered) / (time.monotonic() - begin)
 
+    async def traffic_alone(self) -> float:
+        """Waits a little for enough of it: leaders settle, and the machine may be busy."""
+        for _ in range(ALONE_WINDOWS_MAX):
+            per_second = await self.traffic(ALONE_S)
+            if per_second >= FLOOR_PER_SECOND:
+                break
+        return per_second
+
     async def cycle(self, fault: Fault) -> Cycle:
         stand, recorder = self.stand, self.recorder
-        before = await self.traffic(ALONE_S)
+        before = await self.traffic_alone()
         recorder.note(fault.name)
         answered, begin = recorder.answered, time.monotonic()
         to = await fault.harm(stand)
@@ -94,7 +103,7 @@ class Run:
         recorder.note("healed")
         stand.heal()
         recovery_s = await stand.healthy(HEAL_TIMEOUT_S)
-        after = await self.traffic(ALONE_S)
+        after = await self.traffic_alone()
         await self.same_hashes()
         done = Cycle(fault.name, to, seconds, recovery_s, before, during / seconds, after)
         self.judge_traffic(done, fault, during)
