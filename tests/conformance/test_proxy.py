@@ -13,6 +13,10 @@ import urllib.request
 import pytest
 
 from bench.servers import command_of, free_ports
+from petcd.client.channel import Channel
+from petcd.client.endpoint import parse_endpoint
+from petcd.client.methods import PUT, RANGE
+from petcd.wire.kv import PutRequest, RangeRequest, RangeResponse
 
 KINDS = ("petcd", "etcd")
 WAIT_S = 20.0
@@ -122,3 +126,54 @@ def test_a_watch_passes_the_moment_it_fires(proxies):
     proxy.ask("PUT", "/v2/keys/w", b"value=2")
     _, _, body = proxy.ask("GET", f"/v2/keys/w?wait=true&waitIndex={index + 1}")
     assert json.loads(body)["node"]["value"] == "2"
+
+
+@pytest.mark.real_etcd
+@pytest.mark.parametrize("command", ["gateway", "grpc-proxy"])
+def test_the_smaller_proxies_have_etcds_flags(command):
+    ours, theirs = (
+        subprocess.run(
+            [*command_of(kind), command, "start", "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=WAIT_S,
+        ).stdout
+        for kind in KINDS
+    )
+    assert names_of(ours) == names_of(theirs)
+
+
+def names_of(help_text):
+    return sorted(set(re.findall(r"^ +(?:-h, )?(--[\w-]+)", help_text, re.MULTILINE)))
+
+
+@pytest.mark.real_etcd
+def test_a_grpc_proxy_passes_calls_and_tells_of_its_member(start_server):
+    member = start_server("etcd")
+    (port,) = free_ports(1)
+    process = subprocess.Popen(
+        [
+            *(*command_of("petcd"), "grpc-proxy", "start"),
+            *("--endpoints", f"127.0.0.1:{member.port}", "--listen-addr", f"127.0.0.1:{port}"),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert any("started gRPC proxy" in line for line in process.stderr)
+    try:
+        channel = Channel([parse_endpoint(f"127.0.0.1:{port}")])
+        channel.unary(PUT, PutRequest(key=b"k", value=b"v").encode(), WAIT_S)
+        answer = channel.unary(RANGE, RangeRequest(key=b"k").encode(), WAIT_S)
+        assert RangeResponse.decode(answer).kvs[0].value == b"v"
+        channel.close()
+        for path in ("/health", "/proxy/health"):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as page:
+                assert json.loads(page.read())["health"] == "true"
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as page:
+            assert b"etcd_server_has_leader 1" in page.read()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/proxy/metrics", timeout=5) as page:
+            assert b"etcd_proxy_handled_total" in page.read()
+    finally:
+        process.terminate()
+        process.communicate(timeout=WAIT_S)

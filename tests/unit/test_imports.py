@@ -45,6 +45,7 @@ BESIDES: dict[str, tuple[str, ...]] = {
     "petcd.cli.utl.defrag": ("storage",),
     "petcd.cli.etcd": ("server", "storage.errors"),
     "petcd.cli.etcd_gateway": ("proxy", "server.log"),
+    "petcd.cli.etcd_grpc_proxy": ("proxy", "server.log", "transport.options"),
     "petcd.cli.render": ("server.flag", "server.flag_table"),
     "petcd.cli.etcd_help": ("server.config", "server.flag", "server.flag_table"),
 }

@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from petcd.cli import etcd_gateway
+from petcd.cli import etcd_gateway, etcd_grpc_proxy
 from petcd.cli.etcd_help import USAGE, flag_help
 from petcd.cli.serving import serve
 from petcd.server.bootstrap import DataUnusable
@@ -110,6 +110,8 @@ def run(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
     if arguments and arguments[0] == "gateway":
         return etcd_gateway.run(arguments[1:])
+    if arguments and arguments[0] == "grpc-proxy":
+        return etcd_grpc_proxy.run(arguments[1:])
     if any(word in ("-h", "-help", "--help") for word in arguments):
         sys.stderr.write(USAGE)
         sys.stdout.write(flag_help())
@@ -117,9 +119,6 @@ def run(arguments: list[str]) -> int:
     if any(word in ("-version", "--version") for word in arguments):
         sys.stdout.write(version_text())
         return 0
-    if arguments and arguments[0] == "grpc-proxy":
-        sys.stderr.write("etcd: 'grpc-proxy' is not served yet\n")
-        return 1
     try:
         config = load_config(arguments, environment())
         log = Logger(config.log_level, config.log_format, config.log_outputs)

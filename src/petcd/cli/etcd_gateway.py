@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from petcd.cli.flags import BOOL, DURATION, HELP, STRING, STRINGS, Flag, FlagError, FlagSet
+from petcd.cli.go_usage import group_help, usage_of
 from petcd.cli.serving import serve
 from petcd.cli.units import SECOND
 from petcd.client.endpoint import AddressError, split_host_port
@@ -24,36 +25,8 @@ FLAGS = (
     Flag("retry-delay", DURATION, 60 * SECOND, "delay before retrying failed endpoints"),
 )
 
-GROUP_HELP = """gateway related command
-
-Usage:
-  etcd gateway [command]
-
-Available Commands:
-  start       start the gateway
-
-Flags:
-  -h, --help   help for gateway
-
-Use "etcd gateway [command] --help" for more information about a command.
-"""
-
-USAGE = """Usage:
-  etcd gateway start [flags]
-
-Flags:
-      --discovery-srv string        DNS domain used to bootstrap initial cluster
-      --discovery-srv-name string   service name to query when using DNS discovery
-      --endpoints strings           comma separated etcd cluster endpoints \
-(default [127.0.0.1:2379])
-  -h, --help                        help for start
-      --insecure-discovery          accept insecure SRV records
-      --listen-addr string          listen address (default "127.0.0.1:23790")
-      --retry-delay duration        duration of delay before retrying failed endpoints \
-(default 1m0s)
-      --trusted-ca-file string      authorities that must vouch for the endpoints found through \
---discovery-srv
-"""
+GROUP_HELP = group_help("gateway", "gateway related command", "start the gateway")
+USAGE = usage_of("etcd gateway start", FLAGS)
 
 
 class Refused(Exception):
@@ -65,11 +38,8 @@ def run(words: Sequence[str]) -> int:
     if not words or words[0] != "start":
         sys.stdout.write(GROUP_HELP)
         return 0
-    flags = FlagSet([*FLAGS, HELP])
-    try:
-        flags.parse(words[1:])
-    except FlagError as error:
-        sys.stderr.write(f"Error: {error}\n{USAGE}\n{error}\n")
+    flags = read_flags(words[1:], FLAGS, USAGE)
+    if flags is None:
         return 1
     if flags.boolean("help"):
         sys.stdout.write(f"start the gateway\n\n{USAGE}")
@@ -92,6 +62,17 @@ def run(words: Sequence[str]) -> int:
         sys.stderr.write(f"{error.strerror or error}\n")
         return 1
     return 0
+
+
+def read_flags(words: Sequence[str], known: Sequence[Flag], usage: str) -> FlagSet | None:
+    """A command line; a mistake in it is told on standard error, and None returned."""
+    flags = FlagSet([*known, HELP])
+    try:
+        flags.parse(words)
+    except FlagError as error:
+        sys.stderr.write(f"Error: {error}\n{usage}\n{error}\n")
+        return None
+    return flags
 
 
 def listen_address(text: str) -> tuple[str, int]:

@@ -46,7 +46,7 @@ STOP_GRACE_S = 1.0
 
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
-_METRICS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+METRICS_TYPE = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ class Proxy:
         """Answer or pass on one HTTP request."""
         path = urlsplit(request.target).path
         if path == "/metrics":
-            respond.send(200, [_METRICS], self._metrics.render())
+            respond.send(200, [METRICS_TYPE], self._metrics.render())
             return
         if self._settings.readonly and request.method != "GET":
             respond.send(501, [], b"")
