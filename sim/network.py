@@ -4,8 +4,8 @@
 
 A link loses, delays, repeats and reorders as its `Weather` says, and lets nothing through while it
 is cut. Without reordering it is first in, first out, as the streams of the peer protocol are.
-No object is shared between members: what arrives is a copy, now and then one that went through the
-peer protocol's own encoding.
+What arrives is the very message, which raft promises not to change any more, and now and then one
+that went through the peer protocol's own encoding.
 
 A corrupted message is one that did not arrive, and the end of the connection: the peer protocol's
 framing and TCP's checksums see to that, and its own tests say so.
@@ -102,7 +102,7 @@ class Wires:
             self.lost += 1
             return True
         copies = 2 if weather.doubled and chance() < weather.doubled else 1
-        for _ in range(copies):
+        for copy in range(copies):
             due_s = sender.process.now_s() + weather.delay_s + weather.jitter_s * chance()
             if weather.late and chance() < weather.late:
                 due_s += STRAGGLE_S * chance()
@@ -110,7 +110,8 @@ class Wires:
             if not weather.reordered:
                 due_s = max(due_s, self._last_due_s.get(link, 0.0))
                 self._last_due_s[link] = due_s
-            receiver.process.call_at_global(due_s, receiver.deliver, self._copy(message))
+            arriving = copy_of(message) if copy else self._encoded(message)
+            receiver.process.call_at_global(due_s, receiver.deliver, arriving)
         return True
 
     def carry(
@@ -122,10 +123,11 @@ class Wires:
             due_s = sender.process.now_s() + weather.delay_s + weather.jitter_s * chance()
             receiver.process.call_at_global(on_grid(due_s), callback, *args)
 
-    def _copy(self, message: Message) -> Message:
+    def _encoded(self, message: Message) -> Message:
+        """The message, now and then through its encoding: nothing else of it may matter."""
         if self.encode is not None and self.decode is not None and self.sent % ENCODED_ONE_IN == 0:
             return self.decode(self.encode(message))
-        return copy_of(message)
+        return message
 
 
 def on_grid(time_s: float) -> float:

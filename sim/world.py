@@ -9,7 +9,6 @@ Everything is drawn from the seed, so a failure repeats. It does not print; `sim
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from random import Random
 
@@ -341,7 +340,10 @@ class World:
         parts: list[object] = [self.schedule.digest, self.schedule.steps, self.wires.sent]
         for slot in self.slots:
             parts.append((slot.disk.bytes_written, slot.disk.syncs, slot.runs))
-        parts += [zlib.crc32(line.encode()) for line in self.history.lines()]
+        for operation in self.history.operations:
+            parts.append((operation.call_s, operation.return_s or 0.0, operation.revision))
+        for watcher in self.history.watchers:
+            parts.append(tuple((each.time_s, each.revision) for each in watcher.messages))
         return hash(tuple(parts)) & (1 << 64) - 1
 
     def states(self) -> list[str]:

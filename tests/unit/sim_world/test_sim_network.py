@@ -104,15 +104,22 @@ def test_what_is_under_way_dies_with_the_receiver(pair: Pair) -> None:
     assert pair.inboxes[2].messages == []
 
 
-def test_nothing_is_shared_between_members(pair: Pair) -> None:
-    entry = Entry(EntryType.NORMAL, 1, 1, b"data")
-    message = Message(MessageType.APP, 2, 1, term=1, entries=[entry])
+def test_a_second_copy_shares_nothing_with_the_first(pair: Pair) -> None:
+    pair.wires.weather = Weather(doubled=1.0)
+    message = Message(MessageType.APP, 2, 1, entries=[Entry(EntryType.NORMAL, 1, 1, b"data")])
     pair.ports[1].send([message])
     pair.schedule.run(1.0)
-    (arrived,) = pair.inboxes[2].messages
-    assert arrived == message
-    assert arrived is not message
-    assert arrived.entries is not message.entries and arrived.entries[0] is not entry
+    one, other = pair.inboxes[2].messages
+    assert one == other == message
+    assert one is not other and one.entries is not other.entries
+    assert one.entries[0] is not other.entries[0]
+
+
+def test_some_messages_go_through_their_encoding(pair: Pair) -> None:
+    pair.wires.encode = lambda message: b"%d" % message.commit
+    pair.wires.decode = lambda data: Message(MessageType.HEARTBEAT, 2, 1, commit=1000 + int(data))
+    arrived = pair.send(100)
+    assert 3 < sum(commit >= 1000 for commit in arrived) < 20
 
 
 def test_one_who_was_removed_is_not_listened_to(pair: Pair) -> None:
