@@ -9,6 +9,7 @@ import google_crc32c
 
 from petcd.api.host import Export, Finish
 from petcd.member import Member
+from petcd.member.errors import TooManyRequests
 from petcd.server.committer import Committer
 from petcd.server.long_jobs import LongJobs
 from petcd.server.surroundings import Surroundings
@@ -20,6 +21,8 @@ from petcd.storage.snapshot_store import SnapshotStore
 COMPACTION_PAUSE_S = 0.001
 # How long to wait before asking again when the backend is in use.
 BUSY_RETRY_S = 0.01
+# Each takes the disk space of a whole database until its client has it. etcd has no bound.
+EXPORTS_MAX = 16
 
 
 class Operations:
@@ -46,6 +49,7 @@ class Operations:
         self._worker = surroundings.backend_worker
         self._compaction_runs = False
         self._defragmenting = False
+        self._exports = 0  # files that clients are being sent; 0 <= exports <= EXPORTS_MAX
         self._compacted_waiters: list[tuple[int, Callable[[], None]]] = []
 
     def in_use_bytes(self) -> int:
@@ -139,10 +143,20 @@ class Operations:
 
     def export(self, finish: Finish, context: Any) -> None:
         """See `petcd.api.host.LongWork`."""
-        self._with_view(self._snapshots.export, lambda outcome, _: finish(context, outcome))
+        if self._exports == EXPORTS_MAX:
+            finish(context, TooManyRequests())
+            return
+        self._exports += 1
+
+        def made(outcome: object, revision: int) -> None:
+            self._exports -= isinstance(outcome, Exception)
+            finish(context, outcome)
+
+        self._with_view(self._snapshots.export, made)
 
     def end_export(self, export: Export) -> None:
         """See `petcd.api.host.LongWork`. To give hundreds of megabytes back takes a while."""
+        self._exports -= 1
         self._jobs.clean_up(export.close)
 
     def _with_view(

@@ -99,7 +99,9 @@ class SnapshotReceiver:
 
     def is_coming(self, index: int) -> bool:
         """See `messages.Snapshots`."""
-        return self._member.node.raft.raft_log.last_index() < index <= self._coming_index
+        if index > self._coming_index:  # mostly so: none is coming
+            return False
+        return index > self._member.node.raft.raft_log.last_index()
 
     def _is_old(self, message: Message) -> bool:
         return _index(message) <= self._member.applied_index

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from petcd.client.errors import ClientError
+from petcd.server.operations import EXPORTS_MAX
 from petcd.storage.bbolt_reader import BoltFile
 from petcd.storage.snapshot_file import ETCD_BUCKETS, read_status
 from petcd.wire.kv import PutRequest, PutResponse
@@ -64,6 +67,35 @@ def test_a_snapshot_holds_everything_acknowledged_before_it(start: Any, tmp_path
         path = tmp_path / "saved"
         path.write_bytes(b"".join(piece.blob for piece in pieces_of(open_stream(member))))
         assert read_status(str(path)).revision == number + 2
+
+
+def test_so_many_snapshots_at_a_time_and_no_more(start: Any) -> None:
+    """Clients that do not read keep files on the disk; the next one is told to come later."""
+    member = start()
+    operations = member.server._engine.operations
+    held: list[Any] = []
+
+    async def hold() -> None:
+        done = asyncio.Event()
+
+        def finish(context: None, outcome: object) -> None:
+            held.append(outcome)
+            if len(held) == EXPORTS_MAX:
+                done.set()
+
+        for _ in range(EXPORTS_MAX):
+            operations.export(finish, None)
+        await done.wait()
+
+    async def let_go() -> None:
+        for export in held:
+            operations.end_export(export)
+
+    member.on_loop(hold())
+    with pytest.raises(ClientError, match="too many requests"):
+        open_stream(member).receive(10.0)
+    member.on_loop(let_go())
+    assert pieces_of(open_stream(member))[-1].remaining_bytes == 0
 
 
 def open_files(directory: str) -> list[str]:
