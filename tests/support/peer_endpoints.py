@@ -29,7 +29,7 @@ class Lines:
     def debug(self, message: str, **fields: object) -> None:
         self.lines.append((message, fields))
 
-    info = warn = debug
+    info = warn = error = debug
 
     def has(self, text: str) -> bool:
         return any(text in message for message, _ in self.lines)

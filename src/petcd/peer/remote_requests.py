@@ -46,6 +46,15 @@ class Versions:
     cluster: str
 
 
+@dataclass(frozen=True, slots=True)
+class PeerHash:
+    """A member's HashKV at the revision that it was asked for; `revision` is its newest."""
+
+    revision: int
+    hash: int
+    compact_revision: int
+
+
 async def get_cluster_from_remote_peers(
     client: HttpClient, urls: Iterable[str], timeout_s: float = MEMBERS_TIMEOUT_S
 ) -> RemoteCluster:
@@ -80,9 +89,34 @@ async def _get_version(
     return None
 
 
-async def _get(client: HttpClient, url: str, path: str, timeout_s: float) -> Response | None:
+async def get_hashes(
+    client: HttpClient, members: Iterable[MemberInfo], revision: int, timeout_s: float
+) -> dict[int, PeerHash | None]:
+    """HashKV of each member at a revision, None for those that have none or did not say."""
+    listed = list(members)
+    body = json.dumps({"revision": revision}).encode()
+    found = await asyncio.gather(
+        *[_get_hash(client, member.peer_urls, body, timeout_s) for member in listed]
+    )
+    return {member.id: each for member, each in zip(listed, found, strict=True)}
+
+
+async def _get_hash(
+    client: HttpClient, urls: Sequence[str], body: bytes, timeout_s: float
+) -> PeerHash | None:
+    for url in urls:
+        answer = await _get(client, url, "/members/hashkv", timeout_s, body)
+        found = None if answer is None else parse_hash(answer.body)
+        if found is not None:
+            return found
+    return None
+
+
+async def _get(
+    client: HttpClient, url: str, path: str, timeout_s: float, body: bytes = b""
+) -> Response | None:
     try:
-        answer = await client.fetch(url, "GET", path, timeout_s=timeout_s)
+        answer = await client.fetch(url, "GET", path, body=body, timeout_s=timeout_s)
     except (ExchangeFailed, OSError):
         return None
     return answer if answer.status == 200 else None
@@ -114,3 +148,18 @@ def parse_versions(body: bytes) -> Versions | None:
     if not isinstance(server, str) or not isinstance(cluster, str):
         return None
     return Versions(server, cluster)
+
+
+def parse_hash(body: bytes) -> PeerHash | None:
+    """The hash in an answer of `/members/hashkv`; None when it is no such answer."""
+    try:
+        fields = json.loads(body)
+    except ValueError:
+        return None
+    header = fields.get("header") if isinstance(fields, dict) else None
+    if not isinstance(header, dict):
+        return None
+    numbers = (header.get("revision", 0), fields.get("hash", 0), fields.get("compact_revision", 0))
+    if not all(isinstance(number, int) for number in numbers):
+        return None
+    return PeerHash(*numbers)

@@ -86,6 +86,8 @@ class ServerConfig:
     election_ms: int
     raft_read_timeout_s: float
     raft_write_timeout_s: float
+    corrupt_check_time_s: float
+    initial_corrupt_check: bool
     listen_peer_urls: tuple[str, ...]
     listen_client_urls: tuple[str, ...]
     listen_metrics_urls: tuple[str, ...]
@@ -406,6 +408,8 @@ def build(settings: Settings, notes: list[str]) -> ServerConfig:
         election_ms=value("election-timeout"),
         raft_read_timeout_s=value("raft-read-timeout"),
         raft_write_timeout_s=value("raft-write-timeout"),
+        corrupt_check_time_s=value("corrupt-check-time"),
+        initial_corrupt_check=value("initial-corrupt-check"),
         listen_peer_urls=value("listen-peer-urls"),
         listen_client_urls=value("listen-client-urls"),
         listen_metrics_urls=value("listen-metrics-urls"),

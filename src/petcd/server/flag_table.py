@@ -29,7 +29,7 @@ T, B, N, U, F, D, URLS, L = (
 )
 _NO_TLS = "TLS is not served yet"
 _NO_AUTH = "authentication is not served yet"
-_NO_COMPARISON = "members do not compare their hashes yet"
+_NO_COMPARISON = "members do not compare the hashes of compactions yet"
 _LMDB = "the store is LMDB, which has no such setting"
 _NO_SLOW_LOG = "slow requests are not logged yet"
 _TRACING = "traces are not exported"
@@ -374,9 +374,7 @@ MONITORING = (
 )
 
 TUNING = (
-    Flag(
-        "corrupt-check-time", D, "0s", "Interval of corruption checks.", NO_EFFECT, _NO_COMPARISON
-    ),
+    Flag("corrupt-check-time", D, "0s", "Interval of corruption checks."),
     Flag(
         "compact-hash-check-time",
         D,
@@ -437,8 +435,6 @@ TUNING = (
         B,
         "false",
         "Check the data before serving.",
-        NO_EFFECT,
-        _NO_COMPARISON,
     ),
     Flag(
         "compact-hash-check-enabled",

@@ -32,6 +32,7 @@ from petcd.api.v3.watch import WatchService
 from petcd.cluster import MemberInfo, format_id
 from petcd.server.bootstrap import describe, has_run, restart, start_anew
 from petcd.server.config import ConfigError, ServerConfig
+from petcd.server.corruption import CorruptionCheck
 from petcd.server.discovery import discovered
 from petcd.server.engine import GRPC_OVERHEAD_BYTES, Engine
 from petcd.server.joining import FirstStart, first_start
@@ -77,6 +78,7 @@ class Server:
         self._peer_worker = ThreadPoolExecutor(2, "peer-files")
         self._data_dir: DataDir | None = None
         self._peer_port: PeerPort | None = None
+        self._corruption_check: CorruptionCheck | None = None
         self._engine: Engine | None = None
         self._sockets: list[socket.socket] = []
         self._listener: Listener | None = None
@@ -122,6 +124,11 @@ class Server:
             opened, port.network, surroundings, config, log, self._die, port, port.ask_versions
         )
         self._metrics = self._metrics_of(engine)
+        check = self._corruption_check = CorruptionCheck(
+            engine.runtime, port.network.client, log, config.request_timeout_s
+        )
+        if config.initial_corrupt_check:
+            await check.before_serving()
         port.connect(engine, self._removed)
         await port.start(peer_sockets)
         published = loop.create_future()
@@ -137,6 +144,7 @@ class Server:
         )
         await self._listen(sockets, engine)
         await self._listen_beside(metrics_sockets)
+        check.start(config.corrupt_check_time_s)
         log.info("ready to serve client requests")
 
     async def _first_start(self) -> FirstStart:
@@ -238,6 +246,8 @@ class Server:
             await self._listener.stop(STOP_GRACE_S)
         if self._side_listener is not None:
             await self._side_listener.close()
+        if self._corruption_check is not None:
+            self._corruption_check.stop()
         if self._peer_port is not None:
             await self._peer_port.stop()
         for bound in self._sockets:
