@@ -16,7 +16,12 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from petcd.cluster import MemberInfo, Membership
-from petcd.wire.cluster import MemberAddRequest, MemberPromoteRequest, MemberRemoveRequest
+from petcd.wire.cluster import (
+    MemberAddRequest,
+    MemberPromoteRequest,
+    MemberRemoveRequest,
+    MemberUpdateRequest,
+)
 from petcd.wire.maintenance import DefragmentRequest, MoveLeaderRequest
 from sim.cluster import Slot, leader_of, running
 
@@ -55,6 +60,20 @@ class Admin:
         if self._changing() or len(self._world.slots) >= MEMBERS_MAX:
             return False
         self._add(is_learner=False)
+        return True
+
+    def update(self) -> bool:
+        """Further peer URLs for anybody, for a learner rather than for a voter."""
+        membership = self.membership()
+        if membership is None:
+            return False
+        members = membership.members()
+        learners = [member for member in members if member.is_learner]
+        member = self._random.choice(learners or members)
+        first = member.peer_urls[0]
+        urls = [first, f"{first.removesuffix('0')}{self._random.randint(1, 9)}"]
+        body = MemberUpdateRequest(ID=member.id, peerURLs=urls).encode()
+        self._ask_anybody(b"MemberUpdate", body)
         return True
 
     def remove(self) -> bool:

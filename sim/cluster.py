@@ -15,6 +15,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, NoReturn
 
+from petcd.api.v2.endpoints import V2Endpoints
 from petcd.api.v3.cluster import ClusterService
 from petcd.api.v3.kv import KvService
 from petcd.api.v3.lease import LeaseService
@@ -32,6 +33,7 @@ from petcd.storage.memory import MemoryBackend
 from petcd.storage.snapshot_store import settle_memory
 from petcd.storage.wal import Wal
 from petcd.storage.wal_reader import valid_snapshots
+from petcd.transport.http import HttpRequest, HttpResponder
 from petcd.transport.router import Router
 from petcd.wire.internal import Metadata
 from sim.check.durable import Durable, RecordingWal
@@ -77,6 +79,7 @@ class Run:
         self.log = RunLog(slot.info.name, slot.schedule)
         self.wal: Wal | None = None
         self.engine: Engine | None = None
+        self.v2: V2Endpoints | None = None
         self.port: Port | None = None
         self.on_end: list[Callable[[], object]] = []
         self._config = config
@@ -112,6 +115,8 @@ class Run:
         for service in (KvService, LeaseService, ClusterService, MaintenanceService):
             service(engine.runtime).register(self.router)
         WatchService(engine.hub).register(self.router)
+        audience = engine.audience
+        self.v2 = V2Endpoints(engine.runtime, audience.v2, audience.listings, self._wall_ns)
         engine.removed = self._removed
         engine.start(self._published, slot.hosts)
         self._prepare_segment()
@@ -164,6 +169,11 @@ class Run:
     def _wall_ns(self) -> int:
         slot = self.slot
         return WORLD_BEGINS_NS + int((slot.schedule.now_s + slot.wall_offset_s) * 1e9)
+
+    def http(self, request: HttpRequest, respond: HttpResponder) -> None:
+        """What clients of API 2 ask."""
+        assert self.v2 is not None
+        self.v2.handle(request, respond, ())
 
     # -- the end ------------------------------------------------------------------------------
 
@@ -303,7 +313,9 @@ class Slot:
         """It has taken a step: Raft's laws must hold. Raises `sim.check.invariants.Broken`."""
         run = self.run
         if run is not None and run.engine is not None:
-            self.invariants.look(self.info.id, run.engine.member.node.raft)
+            member = run.engine.member
+            self.invariants.look(self.info.id, member.node.raft)
+            self.invariants.compare(self.info.id, member.node.raft, member.membership)
 
     @property
     def engine(self) -> Engine | None:

@@ -311,6 +311,7 @@ FAULTS: dict[str, Callable[[Nemesis], bool]] = {
     "clock set": Nemesis.set_the_clock,
     "learner added": lambda nemesis: nemesis.administer(Admin.add_learner),
     "voter added": lambda nemesis: nemesis.administer(Admin.add_voter),
+    "member updated": lambda nemesis: nemesis.administer(Admin.update),
     "member removed": lambda nemesis: nemesis.administer(Admin.remove),
     "disk lost": lambda nemesis: nemesis.administer(Admin.lose_a_disk),
     "lead moved": lambda nemesis: nemesis.administer(Admin.move_the_lead),

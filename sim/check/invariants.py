@@ -13,8 +13,8 @@
     memory                what was synced is there after a restart; term and vote never go back
     order                 applied <= committed <= last; terms rise along a log; the commit index
                           never falls within a run
-    configuration         all members have the same one at the same index; a leader has one change
-                          under way at most                                                (4.1)
+    configuration         all members have the same one at the same index, and it is that of their
+                          list of members; a leader has one change under way at most       (4.1)
 
 Numbers are sections of the Raft paper and of the dissertation. A look costs O(what is new): of a
 member's log only what came since the last look is read. The disks' part comes from `durable`.
@@ -26,6 +26,7 @@ from __future__ import annotations
 from bisect import insort
 from typing import Final
 
+from petcd.cluster import Membership
 from petcd.raft.core import Raft
 from petcd.raft.kinds import NO_LIMIT, EntryType, MessageType, StateType
 from petcd.raft.tracker import GroupConfig
@@ -52,7 +53,7 @@ class _View:
     """What was seen of one member at the last look; `terms` is its log as of then."""
 
     __slots__ = (
-        "applied", "base", "committed", "conf_index", "config", "durable", "last_index",
+        "applied", "base", "committed", "compared", "conf_index", "config", "durable", "last_index",
         "last_term", "raft", "state", "term", "terms", "vote",
     )  # fmt: skip
 
@@ -67,6 +68,7 @@ class _View:
         self.last_index = 0
         self.last_term = 0
         self.config: GroupConfig | None = None
+        self.compared: GroupConfig | None = None
         self.base = 0
         self.terms: list[int] = []
         self.conf_index = 0
@@ -325,6 +327,22 @@ class Invariants:
             if change <= index:
                 return change
         return 0
+
+    def compare(self, member: int, raft: Raft, membership: Membership) -> None:
+        """Raft and a member's list of members agree about who votes and who only learns.
+
+        Looked at when raft's configuration has changed, and no install is half done.
+        """
+        view, config = self._view(member), raft.tracker.config
+        if config is view.compared or raft.raft_log.unstable.snapshot is not None:
+            return
+        view.compared = config
+        listed = membership.members()
+        voters = {one.id for one in listed if not one.is_learner}
+        learners = {one.id for one in listed if one.is_learner}
+        if voters != config.voters.ids() or learners != config.learners | config.learners_next:
+            detail = f"{member:x} has {config}, listed are {listed}"
+            broken("raft and the list of members disagree", detail)
 
     # ---- before a message leaves ----
 
