@@ -10,16 +10,18 @@ client hears of it after a while, or of nothing at all until its patience ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
+from petcd.transport.http import Header, HttpHandler, HttpRequest
 from petcd.transport.router import UNARY, Router
 from sim.loop import Process
 from sim.network import on_grid
 
 DELAY_S = 0.0002
 JITTER_S = 0.0008
+FORM = [(b"content-type", b"application/x-www-form-urlencoded")]
 
 Message = Callable[[bytes], object]
 Ended = Callable[[int, str], object]
@@ -99,6 +101,34 @@ class ServerCall:
             self.on_message(body)
 
 
+class Responder:
+    """What an HTTP handler answers to: the client gets status and body as one message."""
+
+    def __init__(self, connection: Connection, message: Message) -> None:
+        self.closed = False
+        self.queued_bytes = 0
+        self.on_close: Callable[[], Any] | None = None
+        self.on_drain: Callable[[], Any] | None = None
+        self._connection = connection
+        self._message = message
+
+    def send(self, status: int, headers: Sequence[Header], body: bytes) -> None:
+        """A whole answer."""
+        self._connection.to_client(self._message, b"%d %b" % (status, body))
+
+    def start(self, status: int, headers: Sequence[Header]) -> None:
+        """Nobody asks for what comes in parts."""
+        raise NotImplementedError
+
+    def write(self, data: bytes) -> None:
+        """See `start`."""
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """See `start`."""
+        raise NotImplementedError
+
+
 class Connection:
     """From a client to one run of a member; `number` is unique in the world."""
 
@@ -109,6 +139,7 @@ class Connection:
         client: Process,
         server: Process,
         router: Router,
+        http: HttpHandler,
         random: Random,
     ) -> None:
         self.number = number
@@ -118,6 +149,7 @@ class Connection:
         self._client = client
         self._server = server
         self._router = router
+        self._http = http
         self._random = random.random
         self._calls: list[ServerCall] = []
         self._client_due_s = 0.0
@@ -128,6 +160,11 @@ class Connection:
         call = ServerCall(self, message, ended)
         self._to_server(self._begin, call, path, body)
         return call
+
+    def put(self, target: bytes, body: bytes, message: Message) -> None:
+        """An HTTP request with a form."""
+        request = HttpRequest("PUT", target.decode(), FORM, body, "client")
+        self._to_server(self._http, request, Responder(self, message))
 
     def send(self, call: ServerCall, body: bytes) -> None:
         """A further message on a stream."""

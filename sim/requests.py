@@ -7,9 +7,10 @@ one that leaves the outcome open.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from petcd.wire import kv, lease
 from petcd.wire.header import ResponseHeader
@@ -20,6 +21,7 @@ from sim.check import history as h
 
 _KV = b"/etcdserverpb.KV/"
 _LEASE = b"/etcdserverpb.Lease/"
+V2_PREFIX = b"/v2/"
 KEEP_ALIVE = _LEASE + b"LeaseKeepAlive"
 
 # Errors that a member gives before or instead of doing anything. All others may have been done.
@@ -45,6 +47,22 @@ _RESULTS = {
     "less": kv.CompareResult.LESS,
     "not_equal": kv.CompareResult.NOT_EQUAL,
 }
+
+
+class V2Put(NamedTuple):
+    """A PUT of API 2; with `prev_index` only when the node was last changed there."""
+
+    key: bytes
+    value: bytes
+    prev_index: int = 0
+
+    @property
+    def record(self) -> Any:
+        """The same in the words of API 3, whose store it writes."""
+        put = h.Put(self.key, self.value)
+        if not self.prev_index:
+            return put
+        return h.Txn((h.Compare(self.key, "mod", "equal", self.prev_index),), (put,))
 
 
 # ---- requests ------------------------------------------------------------------------------------
@@ -123,6 +141,9 @@ _ENCODERS: dict[type[Any], tuple[bytes, Callable[[Any], Any]]] = {
 
 def encoded(request: Any) -> tuple[bytes, bytes]:
     """(path of the method, body of the request message)."""
+    if type(request) is V2Put:
+        condition = b"?prevIndex=%d" % request.prev_index if request.prev_index else b""
+        return V2_PREFIX + b"keys" + request.key + condition, b"value=" + request.value
     path, message_of = _ENCODERS[type(request)]
     return path, message_of(request).encode()
 
@@ -241,11 +262,30 @@ def _general(
     return read
 
 
+# What API 2 says of a comparison that failed: another index, or no such node.
+_V2_NOT_EQUAL = (101, 100)
+
+
+def _v2_answer(body: bytes) -> tuple[Any, int]:
+    """The record of an HTTP answer, made of status and body; None when nobody knows."""
+    status, _, text = body.partition(b" ")
+    said = json.loads(text)
+    if status in (b"200", b"201"):
+        revision = said["node"]["modifiedIndex"]
+        if said["action"] == "compareAndSwap":
+            return h.TxnResponse(True, (h.PutResponse(),)), revision
+        return h.PutResponse(), revision
+    if said.get("errorCode") in _V2_NOT_EQUAL:
+        return h.TxnResponse(False), said["index"]
+    return None, 0
+
+
 _READERS: dict[type[Any], Callable[[bytes], tuple[Any, int]]] = {
     h.Put: _put_answer,
     h.Range: _range_answer,
     h.Delete: _delete_answer,
     h.Txn: _txn_answer,
+    V2Put: _v2_answer,
     h.Compact: _general(kv.CompactionResponse, lambda r: h.Done()),
     h.Grant: _general(lease.LeaseGrantResponse, lambda r: h.LeaseResponse(r.ID, r.TTL)),
     h.Revoke: _general(lease.LeaseRevokeResponse, lambda r: h.Done()),

@@ -18,13 +18,16 @@ from typing import TYPE_CHECKING, Any
 from sim.calls import Connection, ServerCall
 from sim.check import history as h
 from sim.loop import Handle
-from sim.requests import answer, encoded, refusal, watch_create, watch_message
+from sim.requests import V2_PREFIX, V2Put, answer, encoded, refusal, watch_create, watch_message
 
 if TYPE_CHECKING:
     from sim.world import World
 
 KEYS = tuple(b"k%02d" % number for number in range(12))
-ALL_KEYS = (b"k", b"l")
+V2_KEYS = tuple(b"/v%d" % number for number in range(4))
+EVERY_KEY = KEYS + V2_KEYS
+# All of them: "/" comes before the letters.
+ALL_KEYS = (b"/", b"l")
 # A client that hears nothing waits this long at least, and half as long again at most.
 PATIENCE_S = 3.0
 RECONNECT_S = 0.2
@@ -43,6 +46,7 @@ class Client:
         self.random = random
         self.number = number
         self.leases: list[int] = []
+        self.v2_indexes: dict[bytes, int] = {}
         self.known_revision = 0
         self.answered = 0
         self._world = world
@@ -70,7 +74,7 @@ class Client:
 
     def key(self) -> bytes:
         """Any of the few keys."""
-        return KEYS[int(self.random.random() * len(KEYS))]
+        return EVERY_KEY[int(self.random.random() * len(EVERY_KEY))]
 
     # -- asking -------------------------------------------------------------------------------
 
@@ -98,16 +102,22 @@ class Client:
         request = self._next_request()
         path, body = encoded(request)
         operation = self._operation = world.history.begin(
-            self.number, connection.number, connection.member, world.schedule.now_s, request
+            self.number,
+            connection.number,
+            connection.member,
+            world.schedule.now_s,
+            request.record if isinstance(request, V2Put) else request,
         )
         patience_s = PATIENCE_S * (1 + 0.5 * self.random.random())
         self._impatience = world.clients_process.call_later(patience_s, self._lost)
-        connection.call(
-            path,
-            body,
-            lambda answer: self._answered(operation, answer),
-            lambda code, text: self._failed(operation, text),
-        )
+
+        def answered(body: bytes) -> None:
+            self._answered(operation, request, body)
+
+        if path.startswith(V2_PREFIX):
+            connection.put(path, body, answered)
+        else:
+            connection.call(path, body, answered, lambda _, text: self._failed(operation, text))
 
     def _next_request(self) -> Any:
         make: Maker = self.random.choices(MAKERS, cum_weights=WEIGHTS)[0]
@@ -115,15 +125,20 @@ class Client:
 
     # -- what comes back ----------------------------------------------------------------------
 
-    def _answered(self, operation: h.Operation, body: bytes) -> None:
+    def _answered(self, operation: h.Operation, request: Any, body: bytes) -> None:
         if operation is not self._operation:
             return
         world = self._world
-        response, revision = answer(operation.request, body)
+        response, revision = answer(request, body)
+        if response is None:
+            self._failed(operation, body.decode())
+            return
         world.history.end(operation, world.schedule.now_s, response, revision)
         self.known_revision = max(self.known_revision, revision)
         self.answered += 1
-        if isinstance(operation.request, h.Grant):
+        if isinstance(request, V2Put):
+            self.v2_indexes[request.key] = revision
+        elif isinstance(request, h.Grant):
             self.leases = [*self.leases[1 - LEASES_KEPT :], response.id]
         self._next()
 
@@ -286,6 +301,13 @@ def _swap(client: Client) -> Any:
     return h.Txn((guess,), then, (h.Range(key),))
 
 
+def _v2_put(client: Client) -> Any:
+    """API 2 writes into the same store; sometimes it compares first."""
+    random = client.random
+    guess = client.v2_indexes.get(key := random.choice(V2_KEYS), 0)
+    return V2Put(key, client.value(), guess if random.random() < 0.4 else 0)
+
+
 def _grant(client: Client) -> Any:
     return h.Grant(0, client.random.choice(LEASE_TTL_S))
 
@@ -313,6 +335,7 @@ MIX: tuple[tuple[float, Maker], ...] = (
     (2, _with_lease(lambda client, lease: h.KeepAlive(lease))),
     (1, _with_lease(lambda client, lease: h.Revoke(lease))),
     (1, _with_lease(lambda client, lease: h.TimeToLive(lease, keys=True))),
+    (6, _v2_put),
     (0.1, lambda client: h.Compact(max(1, client.known_revision - 20))),
 )
 MAKERS = [make for _, make in MIX]

@@ -135,8 +135,9 @@ class World:
             return None
         self._connections += 1
         connection = Connection(
-            self._connections, slot.number, self.clients_process, run.process, run.router, random
-        )
+            self._connections, slot.number, self.clients_process, run.process, run.router,
+            run.http, random,
+        )  # fmt: skip
         patience_s = random.choice((0.001, 0.5, 5.0))
         run.on_end.append(lambda: connection.break_off(patience_s))
         return connection
