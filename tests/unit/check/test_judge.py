@@ -1,0 +1,60 @@
+"""All checkers together, on the history of a perfect store and on damaged ones."""
+
+from __future__ import annotations
+
+from perfect_store import PerfectStore
+
+from sim.check.history import (
+    HashSample,
+    History,
+    MemberSample,
+    Message,
+    PutResponse,
+    Watch,
+)
+from sim.check.judge import judge
+
+
+def watched(seed: int) -> History:
+    """A perfect history with a watcher that was told everything."""
+    store = PerfectStore(seed, 200, leases=False)
+    history = store.history
+    watcher = history.watch(99, 99, 1, Watch(b"a", b"\0", 2))
+    watcher.messages.append(Message("created", 0.0, 1))
+    for revision, events in store.changes.items():
+        told = tuple(event._replace(prev=None) for event in events)
+        watcher.messages.append(Message("events", 99.0, revision, told))
+    history.members.append(MemberSample(1, 1, 1.0, 2, 100, 50))
+    return history
+
+
+def laws(history: History) -> list[str]:
+    final = history.watchers[0].messages[-1].revision
+    return [each.law for each in judge(history, alive={1}, final_revision=final).violations]
+
+
+def test_a_perfect_history_is_judged_so() -> None:
+    history = watched(1)
+    judgement = judge(history)
+    assert not judgement.violations
+    assert not judgement.undecided
+    assert judgement.revisions > 50
+    again = History.from_lines(history.lines())
+    assert judge(again) == judgement
+
+
+def test_each_checker_has_its_say() -> None:
+    history = watched(2)
+    last = history.watchers[0].messages.pop()
+    history.watchers[0].messages.append(last._replace(kind="progress", events=()))
+    assert laws(history) == ["progress overtook an event"]
+
+    history = watched(2)
+    history.hashes += [HashSample(1, 1.0, 9, 0, 1), HashSample(2, 1.0, 9, 0, 2)]
+    history.members.append(MemberSample(1, 1, 2.0, 1, 100, 50))
+    assert laws(history) == ["members hold different data", "a member goes back"]
+
+    history = watched(2)
+    writes = [op for op in history.operations if isinstance(op.response, PutResponse)]
+    writes[-1].revision = writes[0].revision
+    assert "two writes have one revision" in laws(history)
