@@ -31,7 +31,6 @@ from petcd.peer.http_errors import send_error, send_method_not_allowed, send_not
 from petcd.peer.identity import parse_member_id, sender_of
 from petcd.peer.messages import decode_message
 from petcd.peer.network import PeerNetwork
-from petcd.peer.prober import WallClock
 from petcd.peer.snapshot_sink import SnapshotSink
 from petcd.peer.stream_kind import APPEND, MESSAGE
 from petcd.peer.streams import MESSAGE_BYTES_MAX
@@ -58,7 +57,7 @@ class Door:
         network: PeerNetwork,
         snap_directory: Path,
         fallback: HttpHandler | None = None,
-        wall: WallClock = time.time,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._network = network
         self._context = network.context
@@ -138,7 +137,7 @@ class Door:
     def _meet(self, request: HttpRequest) -> None:
         """Remember where the sender is, should it be no peer yet."""
         sender = sender_of(request)
-        if sender is not None:
+        if sender is not None and not self._context.events.is_removed(sender[0]):
             self._network.add_remote(*sender)
 
     # -- requests ----------------------------------------------------------------------------------

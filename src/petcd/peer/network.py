@@ -50,7 +50,6 @@ from petcd.peer.counters import NetworkCounters
 from petcd.peer.identity import Identity
 from petcd.peer.peer import Peer
 from petcd.peer.pipeline import Pipeline
-from petcd.peer.prober import WallClock
 from petcd.peer.url_picker import UrlPicker
 from petcd.raft.types import Message
 from petcd.transport.http_client import HttpClient, Unreachable, address_of
@@ -73,7 +72,7 @@ class PeerNetwork:
         dial_timeout_s: float = 2.0,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         tls: ssl.SSLContext | None = None,
-        wall: WallClock = time.time,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self.executor = executor
@@ -205,6 +204,8 @@ class PeerNetwork:
             peer.stop()
         for remote in self._remotes.values():
             remote.stop()
+        if self.flush_writes is not None:
+            self.flush_writes()  # the ends of our streams: peers need not wonder
         self._peers.clear()
         self._remotes.clear()
         await self.client.close()

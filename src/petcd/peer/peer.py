@@ -12,14 +12,13 @@ An append goes by the message stream when only that one is open, as in etcd.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
-from petcd.cluster import format_id
 from petcd.peer.context import Context, PeerStatus
 from petcd.peer.pipeline import Pipeline
-from petcd.peer.prober import Prober, WallClock
+from petcd.peer.prober import Prober
 from petcd.peer.snapshot_sender import SnapshotSender
 from petcd.peer.stream_kind import APPEND, MESSAGE, StreamKind
 from petcd.peer.stream_reader import StreamReader
@@ -40,7 +39,7 @@ class Peer:
         member_id: int,
         urls: Sequence[str],
         executor: Executor,
-        wall: WallClock,
+        wall: Callable[[], float],
     ) -> None:
         self.member_id = member_id
         self._context = context
@@ -52,7 +51,7 @@ class Peer:
         self._messages = StreamWriter(context, member_id, MESSAGE, self.status)
         self._pipeline = Pipeline(context, member_id, self.picker, self.status)
         self._snapshots = SnapshotSender(context, member_id, self.picker, self.status, executor)
-        self.prober = Prober(context, format_id(member_id), self.picker, wall)
+        self.prober = Prober(context, member_id, self.picker, wall)
         self._readers = [
             StreamReader(context, member_id, kind, self.picker, self.status)
             for kind in (APPEND, MESSAGE)

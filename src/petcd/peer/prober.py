@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import Callable
 from datetime import datetime
-from typing import Protocol
 
+from petcd.cluster import format_id
 from petcd.peer.context import Context
 from petcd.peer.url_picker import UrlPicker
 from petcd.transport.http1_answer import ExchangeFailed
@@ -21,21 +22,18 @@ SMOOTHING = 0.125
 _FRACTION = re.compile(r"(\.\d{1,6})\d*")
 
 
-class WallClock(Protocol):
-    """Unix time in seconds."""
-
-    def __call__(self) -> float: ...
-
-
 class Prober:
     """Probes one peer until it is stopped."""
 
-    def __init__(self, context: Context, peer_id: str, picker: UrlPicker, wall: WallClock) -> None:
+    def __init__(
+        self, context: Context, peer_id: int, picker: UrlPicker, wall: Callable[[], float]
+    ) -> None:
+        """`wall` is the Unix time in seconds."""
         self._context = context
-        self._peer_id = peer_id
+        self._peer_id = format_id(peer_id)
         self._picker = picker
         self._wall = wall
-        self._counters = context.counters.of(int(peer_id, 16))
+        self._counters = context.counters.of(peer_id)
         self.round_trip_s = 0.0
         """The average; 0 before the first probe."""
         self.skew_s = 0.0

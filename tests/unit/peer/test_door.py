@@ -118,6 +118,13 @@ def test_a_message_of_a_removed_member_is_refused(rig: Rig) -> None:
     assert not rig.bench.news.messages
 
 
+def test_a_removed_member_is_not_remembered(rig: Rig) -> None:
+    rig.bench.news.removed.add(0x77)
+    message = Message(MessageType.PROP, LOCAL_ID, 0x77)
+    assert rig.ask("POST", "/raft", encode_message(message), sender=0x77).status == 403
+    assert rig.network.remotes == []
+
+
 def test_the_probe_tells_the_time(rig: Rig) -> None:
     respond = rig.ask("GET", "/raft/probing")
     assert respond.body == b'{"OK":true,"Now":"2023-11-14T22:13:20.250000Z"}\n'

@@ -43,7 +43,7 @@ def test_anything_else_is_no_healthy_answer(status: int, body: bytes) -> None:
 
 def run(bench: Bench, scenario: Callable[[Prober], Awaitable[None]]) -> None:
     async def main() -> None:
-        prober = Prober(bench.context, "b2", UrlPicker(["http://one:2380"]), lambda: 1_700_000_000)
+        prober = Prober(bench.context, 0xB2, UrlPicker(["http://one:2380"]), lambda: 1_700_000_000)
         await scenario(prober)
         prober.stop()
 
