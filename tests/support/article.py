@@ -13,9 +13,10 @@ from typing import NamedTuple
 class Step(NamedTuple):
     """A command line of etcdctl, and what it prints.
 
-    `err` None: not compared. `unordered`: the lines may come in any order. `lines` of a command
-    that goes on: it is interrupted when it has printed so many. `only_petcd`: why the real 3.5.1
-    cannot do it. `names` saves what a pattern's first group matches in the output, for later lines.
+    `err` None: not compared. `unordered`: the lines may come in any order, and with `fewer` some
+    may be missing. `lines` of a command that goes on: it is interrupted when it has printed so
+    many. `only_petcd`: why the real 3.5.1 cannot do it. `names` saves what a pattern's first group
+    matches in the output, for later lines.
     """
 
     line: str
@@ -26,6 +27,7 @@ class Step(NamedTuple):
     during: tuple[str, ...] = ()
     lines: int | None = None
     unordered: bool = False
+    fewer: bool = False
     only_petcd: str = ""
     names: tuple[str, str] | None = None
     api: str = "2"
@@ -203,12 +205,16 @@ LEFT_OUT = "<time> I | ignoring EntryConfChange raft entry\n"
 ATTRIBUTES = "<time> I | ignoring member attribute update on /0/members/<id>/attributes\n"
 
 
-def backup_to(directory: str, changes: int, starts: int) -> Step:
-    """The progress lines: a change for each member that came or went, the rest for each start."""
+def backup_to(directory: str, changes: int, starts: int, cut: bool = False) -> Step:
+    """The progress lines: a change for each member that came or went, the rest for each start.
+
+    Not of what a log has forgotten that was `cut`.
+    """
     return Step(
         f"backup --data-dir {{data_dir}} --backup-dir {directory}",
         err=LEFT_OUT * changes + ATTRIBUTES * starts,
         unordered=True,
+        fewer=cut,
         only_petcd=OTHER_FORMAT,
     )
 
