@@ -46,7 +46,6 @@ class Client:
         self.random = random
         self.number = number
         self.leases: list[int] = []
-        self.v2_indexes: dict[bytes, int] = {}
         self.known_revision = 0
         self.answered = 0
         self._world = world
@@ -75,6 +74,10 @@ class Client:
     def key(self) -> bytes:
         """Any of the few keys."""
         return EVERY_KEY[int(self.random.random() * len(EVERY_KEY))]
+
+    def last_write(self, key: bytes) -> int:
+        """The revision of the last write of a key that any client has heard of, or 0."""
+        return self._world.written.get(key, 0)
 
     # -- asking -------------------------------------------------------------------------------
 
@@ -136,8 +139,8 @@ class Client:
         world.history.end(operation, world.schedule.now_s, response, revision)
         self.known_revision = max(self.known_revision, revision)
         self.answered += 1
-        if isinstance(request, V2Put):
-            self.v2_indexes[request.key] = revision
+        if isinstance(request, V2Put | h.Put):
+            self._world.written[request.key] = revision
         elif isinstance(request, h.Grant):
             self.leases = [*self.leases[1 - LEASES_KEPT :], response.id]
         self._next()
@@ -172,11 +175,11 @@ class Client:
 class Watching:
     """A watch over restarts and changes of members; each part of it is a watcher of its own."""
 
-    def __init__(self, world: World, number: int, wish: h.Watch, random: Random) -> None:
+    def __init__(self, world: World, number: int, random: Random) -> None:
         self._world = world
         self._number = number
         self._random = random
-        self._wish = wish
+        self._wish = any_watch(random)
         self._watcher: h.Watcher | None = None
         self._connection: Connection | None = None
         self._call: ServerCall | None = None
@@ -246,6 +249,24 @@ class Watching:
             self._world.clients_process.call_later(RECONNECT_S, self._begin)
 
 
+def any_watch(random: Random) -> h.Watch:
+    """What somebody may want to hear of: everything more often than not."""
+    key, end = ALL_KEYS
+    if random.random() < 0.4:
+        key, end = random.choice(EVERY_KEY), b""
+        if random.random() < 0.5:
+            key, end = sorted(random.sample(EVERY_KEY, 2))
+    return h.Watch(
+        key,
+        end,
+        start_revision=random.choice((0, 0, 1)),
+        prev_kv=random.random() < 0.5,
+        no_put=random.random() < 0.1,
+        no_delete=random.random() < 0.1,
+        progress_notify=random.random() < 0.5,
+    )
+
+
 def next_revision(watcher: h.Watcher) -> int:
     """Where a watch that carries on must begin; 0 when it may begin with the next change."""
     position = watcher.request.start_revision
@@ -304,8 +325,9 @@ def _swap(client: Client) -> Any:
 def _v2_put(client: Client) -> Any:
     """API 2 writes into the same store; sometimes it compares first."""
     random = client.random
-    guess = client.v2_indexes.get(key := random.choice(V2_KEYS), 0)
-    return V2Put(key, client.value(), guess if random.random() < 0.4 else 0)
+    key = random.choice(V2_KEYS)
+    guess = client.last_write(key) if random.random() < 0.4 else 0
+    return V2Put(key, client.value(), guess)
 
 
 def _grant(client: Client) -> Any:

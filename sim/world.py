@@ -25,7 +25,7 @@ from sim.faults import RESTART_S, Nemesis
 from sim.loop import Process, Schedule
 from sim.network import Wires
 from sim.options import Options
-from sim.workload import ALL_KEYS, Client, Watching
+from sim.workload import Client, Watching
 
 TOKEN = "sim"
 # After healing: everything must be well within this time, by a wide margin.
@@ -35,6 +35,7 @@ CALM_S = 5.0
 FAIR_S = 5.0
 # Clients ask whenever they like, or all upon a common beat, which makes their requests meet.
 BEATS_S = (0.0, 0.05, 0.1, 0.2)
+PROGRESS_S = 5.0
 # How often members are looked at; one look in so many compares hashes.
 SAMPLE_S = 5.0
 HASH_ONE_IN = 4
@@ -56,6 +57,7 @@ class World:
         self.history = h.History()
         self.invariants = Invariants()
         self.errors: dict[str, int] = {}
+        self.written: dict[bytes, int] = {}
         self.random = Random(f"world {options.seed}")
         self.wires = Wires(Random(f"network {options.seed}"))
         self.wires.look = self.invariants.sent
@@ -101,6 +103,7 @@ class World:
             snapshot_count=options.snapshot_count,
             snapshot_catchup_entries=options.catchup_entries,
             backend_batch_interval_s=0.1,
+            watch_progress_interval_s=PROGRESS_S,
             auto_compaction_retention="0",
         )
         random = Random(f"member {number} {options.seed}")
@@ -197,13 +200,9 @@ class World:
             for number in range(1, options.clients + 1)
         ]
         self.watchings = [
-            Watching(
-                self, 1000 + number,
-                h.Watch(*ALL_KEYS, prev_kv=number % 2 == 0, progress_notify=number % 3 == 0),
-                Random(f"watching {number} {options.seed}"),
-            )
+            Watching(self, 1000 + number, Random(f"watching {number} {options.seed}"))
             for number in range(1, options.watchers + 1)
-        ]  # fmt: skip
+        ]
 
     def _settle(self) -> None:
         """Nothing is in the way any more: the cluster must serve at full rate, and then agree."""
