@@ -1,10 +1,10 @@
-"""Makes the data directory of a member out of a state: for restored snapshots and for backups.
+"""Makes the data directory of a member out of a state, for restored snapshots.
 
 ::
 
     buckets + members + position in the log  -->  <data dir>/member/snap/db    rows, who is a member
                                                   <data dir>/member/wal        identity, snapshot
-                                                                               record, entries
+                                                                               record
     then:  etcd --data-dir <data dir>            starts from it, whatever its founding flags say
 
 The directory ``member`` gets its name when everything in it is complete and synced, so a member
@@ -16,12 +16,12 @@ It does not do: reading snapshots or other directories (see `restore`), serving.
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from petcd.cluster.v2_store import MemberRecords
 from petcd.member.meta import save_applied, save_conf_state, save_log_start
-from petcd.raft.types import ConfState, Entry, HardState
+from petcd.raft.types import ConfState, HardState
 from petcd.storage.backend import Row
 from petcd.storage.datadir import make_directory
 from petcd.storage.errors import DataDirUnusable
@@ -49,20 +49,17 @@ def write_member_dir(
     identity: Metadata,
     records: MemberRecords,
     position: Position,
-    entries: Sequence[Entry] = (),
 ) -> None:
     """Make `data_dir`, or fill it if it is empty; `wal_dir` "" keeps the log inside it.
 
-    `buckets`: the rows by bucket (`storage.snapshot_file.read_buckets`, or chunks of a View's
-    scan); what they say of members and position is replaced. `identity`: NodeID and ClusterID of
-    the member. `entries`: what is committed behind `position`, without holes; applied at the start.
-    Raises StorageFailed, WalExists, DataDirUnusable and what `buckets` raises.
+    `buckets`: the rows by bucket (`storage.snapshot_file.read_buckets`); what they say of members
+    and position is replaced. `identity`: NodeID and ClusterID of the member. Raises StorageFailed, WalExists, DataDirUnusable and what `buckets` raises.
     """
     unfinished = os.path.join(data_dir, _UNFINISHED)
     try:
         make_directory(os.path.join(unfinished, "snap"))
         _write_database(os.path.join(unfinished, "snap", "db"), buckets, records, position)
-        _write_log(wal_dir or os.path.join(unfinished, "wal"), identity, position, entries)
+        _write_log(wal_dir or os.path.join(unfinished, "wal"), identity, position)
         os.rename(unfinished, os.path.join(data_dir, "member"))
         sync_directory(data_dir)
     except OSError as error:
@@ -89,15 +86,12 @@ def _write_database(
         backend.close()
 
 
-def _write_log(
-    wal_dir: str, identity: Metadata, position: Position, entries: Sequence[Entry]
-) -> None:
+def _write_log(wal_dir: str, identity: Metadata, position: Position) -> None:
     make_directory(os.path.dirname(wal_dir.rstrip("/")) or ".")
     wal = Wal.create(wal_dir, identity.encode(), background=False)
     try:
         wal.save_snapshot(position.index, position.term, position.conf_state)
-        last = entries[-1] if entries else position
-        wal.save(HardState(last.term, 0, last.index), list(entries))
+        wal.save(HardState(position.term, 0, position.index), [])
         wal.sync()
     finally:
         wal.close()
