@@ -53,7 +53,8 @@ def write_member_dir(
     """Make `data_dir`, or fill it if it is empty; `wal_dir` "" keeps the log inside it.
 
     `buckets`: the rows by bucket (`storage.snapshot_file.read_buckets`); what they say of members
-    and position is replaced. `identity`: NodeID and ClusterID of the member. Raises StorageFailed, WalExists, DataDirUnusable and what `buckets` raises.
+    and position is replaced. `identity`: NodeID and ClusterID of the member. Raises StorageFailed,
+    WalExists, DataDirUnusable and what `buckets` raises.
     """
     unfinished = os.path.join(data_dir, _UNFINISHED)
     try:
