@@ -72,6 +72,7 @@ class View:
 
     def __init__(self, clockwork):
         self._clockwork = clockwork
+        self._held = None
         self.ended = False
         self.time = clockwork.time
 
@@ -87,8 +88,19 @@ class View:
     call_soon_threadsafe = call_soon
 
     def _run(self, callback, args):
-        if not self.ended:
+        if self._held is not None:
+            self._held.append((callback, args))
+        elif not self.ended:
             callback(*args)
+
+    def pause(self):
+        """Nothing is called until `resume`, as after SIGSTOP."""
+        self._held = []
+
+    def resume(self):
+        held, self._held = self._held, None
+        for callback, args in held:
+            self.call_soon(callback, *args)
 
 
 class Worker:
@@ -261,6 +273,7 @@ class Node:
         self.running = False
         self.published = False
         self.deaths = []
+        self.told_of_removal = False
         self.slow_sync_s = 0.0
         self.started_s = 0.0
 
@@ -311,7 +324,11 @@ class Node:
         self._watched = 0.0
         self.running, self.published = True, False
         self.started_s = cluster.loop.now_s
+        self.engine.removed = self._removed
         self.engine.start(self._publish, hosts)
+
+    def _removed(self):
+        self.told_of_removal = True
 
     def _publish(self):
         self.published = True
@@ -320,6 +337,15 @@ class Node:
         """A slow disk shows on the stopwatch, so that syncs leave the loop."""
         self._watched += self.slow_sync_s
         return self.cluster.loop.now_s + self._watched
+
+    def pause(self):
+        """As by SIGSTOP; what is sent to the member meanwhile is lost."""
+        self.running = False
+        self._view.pause()
+
+    def resume(self):
+        self.running = True
+        self._view.resume()
 
     def end(self):
         self.running = False

@@ -75,7 +75,7 @@ class Engine:
         self._log = log
         # Called once this member has applied its own removal.
         self.removed: Callable[[], None] = lambda: None
-        self._has_left = False
+        self._told_of_removal = False
         self._ask_versions = ask_versions
         self._calls: PeerCalls = NoCalls() if calls is None else calls
         member = self.member
@@ -135,6 +135,7 @@ class Engine:
             self._log,
             config.strict_reconfig_check,
             config.heartbeat_ms / 1000,
+            config.election_ms / 1000,
             config.request_timeout_s,
         )
         self.leases = self.runtime.leases = Leases(
@@ -160,7 +161,7 @@ class Engine:
         )
         self.runtime.after_turn += [
             self._receiver.turn_ended,
-            self._leave_when_removed,
+            self._tell_of_removal,
             self.peers.follow,
             self._cut_log,
             self.operations.maybe_compact,
@@ -198,11 +199,11 @@ class Engine:
         )
         mailbox.snapshots = MemberSnapshots(self._sender, self._receiver)
 
-    def _leave_when_removed(self) -> None:
-        """A removed leader leads on until somebody else does, so that all learn of the removal."""
-        if self.member.is_removed and not self._has_left:
-            self._has_left = True
-            self.reconfiguration.leave(lambda: self.removed())
+    def _tell_of_removal(self) -> None:
+        """Say so; turns go on until somebody stops them, so that the others learn of it."""
+        if self.member.is_removed and not self._told_of_removal:
+            self._told_of_removal = True
+            self.removed()
 
     def _installed(self, index: int) -> None:
         """A snapshot of `index` took the place of log and state machines."""

@@ -57,6 +57,7 @@ class Reconfiguration:
         log: LogLines,
         strict: bool,
         tick_s: float,
+        election_timeout_s: float,
         request_timeout_s: float,
     ) -> None:
         self.promotions_total = 0
@@ -71,6 +72,7 @@ class Reconfiguration:
         self._log = log
         self._strict = strict
         self._tick_s = tick_s
+        self._election_timeout_s = election_timeout_s
         self._timeout_s = request_timeout_s
 
     # -- changes ------------------------------------------------------------------------------
@@ -108,7 +110,16 @@ class Reconfiguration:
         if refusal is not None:
             finish(context, refusal)
             return
-        self._propose(ConfChangeType.REMOVE_NODE, member_id, b"", finish, context)
+
+        def propose(refusal: Exception | None) -> None:
+            self._propose(ConfChangeType.REMOVE_NODE, member_id, b"", finish, context)
+
+        to = self._successor() if member_id == self._member.leader_id else None
+        if to is None:
+            propose(None)
+        else:
+            # Nobody listens to a removed leader any more, so that it could not hand over then.
+            self.hand_over(to, self._election_timeout_s, propose)
 
     def _why_not_remove(self, member_id: int) -> Exception | None:
         known = self._membership.get(member_id)
@@ -231,7 +242,7 @@ class Reconfiguration:
     def hand_over(
         self, to: int, timeout_s: float, done: Callable[[Exception | None], None]
     ) -> None:
-        """Transfer the lead to a voter and wait until it leads."""
+        """Transfer the lead to a voter and wait until it leads; the leader need not be here."""
         started_s = self._loop.time()
         fields = {
             "local_member_id": format_id(self._member.id),
@@ -253,11 +264,19 @@ class Reconfiguration:
 
         look()
 
+    def _successor(self) -> int | None:
+        """Who is to lead instead of the leader: we, if we may, else a voter we know well."""
+        voters = [m.id for m in voters_of(self._membership.members())]
+        if not self._member.is_leader and self._member.id in voters:
+            return self._member.id
+        others = [voter for voter in voters if voter != self._member.leader_id]
+        return self._connections.longest_connected(others)
+
     def leave(self, done: Callable[[], None]) -> None:
         """Before a clean stop: somebody else leads, if there is somebody."""
-        others = [m.id for m in voters_of(self._membership.members()) if m.id != self._member.id]
-        to = self._connections.longest_connected(others)
-        if self._runtime.is_stopped or not self._member.is_leader or to is None:
+        member = self._member
+        to = self._successor()
+        if self._runtime.is_stopped or not member.is_leader or member.is_removed or to is None:
             done()
             return
 

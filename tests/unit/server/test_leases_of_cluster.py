@@ -4,10 +4,10 @@ import pytest
 
 from petcd.lease import LeaseNotFound
 from petcd.wire.hot import internal_request
-from petcd.wire.lease import LeaseGrantRequest
+from petcd.wire.lease import LeaseGrantRequest, LeaseRevokeRequest
 
 LEASE_GRANT = 8
-PUT_WITH_LEASE = 4
+LEASE_REVOKE = 9
 
 
 @pytest.fixture
@@ -91,6 +91,26 @@ def test_a_leader_that_was_replaced_ends_no_lease(trio):
     trio.net.heal()
     trio.run(1.5)
     assert all(trio[name].member.lessor.exists(7) for name in "abc")
+
+
+def test_a_leader_that_slept_promises_nothing(trio):
+    """While it was paused another one took over, and the lease was revoked there."""
+    grant(trio, "a", 7, 60)
+    old = trio.leader()
+    trio[old].pause()
+    trio.run_until(lambda: trio.leader() not in (None, old))
+    new = trio.leader()
+    runtime, revoked = trio[new].engine.runtime, []
+    request_id = runtime.next_request_id()
+    data = internal_request(request_id, LEASE_REVOKE, LeaseRevokeRequest(ID=7).encode())
+    runtime.propose(request_id, data, lambda context, what: revoked.append(what), None)
+    trio.run_until(lambda: revoked)
+    answer = []
+    trio[old].engine.leases.renew(7, lambda context, what: answer.append(what), None)
+    assert trio[old].member.is_leader  # as far as it knows
+    trio[old].resume()
+    trio.run_until(lambda: answer, 10.0)
+    assert answer == [0]
 
 
 def test_without_a_leader_a_renewal_waits_for_one(trio):

@@ -10,6 +10,7 @@ from petcd.cluster import (
 )
 from petcd.member.errors import (
     BadLeaderTransferee,
+    LearnerNotReady,
     NotEnoughStarted,
     NotLeader,
     Unhealthy,
@@ -43,6 +44,7 @@ def add_and_start(cluster, name, is_learner=False, asked=None):
     url = f"http://{name}:2380"
     added, members = do(cluster, asked, "add", [url], is_learner)
     cluster.join(name, added, members)
+    assert len(cluster[name].port.peers) == len(members) - 1  # before there is any log
     cluster.run_until(lambda: cluster[name].published, 10.0)
     return added
 
@@ -79,11 +81,22 @@ def test_a_removed_member_is_told_and_stays_away(trio):
     assert isinstance(again, MemberUnknown)
 
 
-def test_a_leader_that_is_removed_hands_over(trio):
+@pytest.mark.parametrize("is_asked_itself", [True, False])
+def test_a_leader_that_is_removed_hands_over_before(trio, is_asked_itself):
     leader = trio.leader()
+    asked = leader if is_asked_itself else trio.followers()[0]
+    do(trio, asked, "remove", trio[leader].id)
+    assert trio.leader() != leader
+    done = trio.put(trio.leader(), b"k", b"v")
+    trio.run_until(lambda: done, 0.1)
+
+
+def test_a_member_that_applies_its_own_removal_says_so(trio):
+    """A leader that nobody could take over from, say."""
+    leader = trio.leader()
+    trio.net.dropped_kinds |= {MessageType.TIMEOUT_NOW}
     do(trio, leader, "remove", trio[leader].id)
-    assert trio[leader].member.is_removed
-    trio.run_until(lambda: trio.leader(besides=leader), 10.0)
+    assert trio[leader].told_of_removal
     other = trio.leader(besides=leader)
     done = trio.put(other, b"k", b"v")
     trio.run_until(lambda: done)
@@ -94,10 +107,18 @@ def test_a_learner_follows_without_a_vote_until_it_is_promoted(trio):
     learner = add_and_start(trio, "d", is_learner=True)
     assert trio["d"].member.node.raft.is_learner
     leader = trio.leader()
+    refusal = do(trio, leader, "move_leader", learner.id)
+    assert isinstance(refusal, BadLeaderTransferee)
     members = do(trio, leader, "promote", learner.id)
     assert not next(m for m in members if m.id == learner.id).is_learner
     trio.run(1.0)
     assert not trio["d"].member.node.raft.is_learner
+
+
+def test_a_learner_that_is_behind_is_not_promoted(trio):
+    added, _ = do(trio, trio.leader(), "add", ["http://d:2380"], True)
+    for name in (trio.leader(), trio.followers()[0]):
+        assert isinstance(do(trio, name, "promote", added.id), LearnerNotReady)
 
 
 def test_only_one_learner_at_a_time(trio):
