@@ -97,6 +97,7 @@ def test_a_member_that_applies_its_own_removal_says_so(trio):
     trio.net.dropped_kinds |= {MessageType.TIMEOUT_NOW}
     do(trio, leader, "remove", trio[leader].id)
     assert trio[leader].told_of_removal
+    trio.run_until(lambda: trio.leader(besides=leader), 10.0)
     other = trio.leader(besides=leader)
     done = trio.put(other, b"k", b"v")
     trio.run_until(lambda: done)
