@@ -23,6 +23,9 @@ from typing import Any
 
 Callback = Callable[..., object]
 
+# What happens at one moment has an end; whoever asks again without waiting would go on for ever.
+STEPS_AT_ONCE_MAX = 100_000
+
 
 class ProcessKilled(BaseException):
     """Unwinds whatever a process was doing when it ended; nothing in production may catch it."""
@@ -81,7 +84,9 @@ class Schedule:
         """Run everything that is due before `until_s`; the time is `until_s` then."""
         ready, timers = self._ready, self._timers
         while True:
+            limit = self.steps + STEPS_AT_ONCE_MAX
             while ready:
+                assert self.steps < limit, f"time stands still at {self.now_s}"
                 handle = ready.popleft()
                 if handle.callback is not None:
                     self._step(handle)

@@ -152,3 +152,14 @@ def test_work_under_way_at_a_crash_is_done_or_never_done(schedule: Schedule) -> 
         schedule.run(schedule.now_s + 2.0)
         fates.add(len(done))
     assert fates == {0, 1}
+
+
+def test_who_never_waits_is_found_out(schedule: Schedule) -> None:
+    process = Process(schedule, 1)
+
+    def again() -> None:
+        process.call_soon(again)
+
+    again()
+    with pytest.raises(AssertionError, match="time stands still"):
+        schedule.run(1.0)
