@@ -282,5 +282,4 @@ ADDING = r"""
 member add second http://127.0.0.1:1
 member list
 member remove second
-cluster-health
 """
