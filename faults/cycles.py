@@ -29,6 +29,7 @@ ALONE_WINDOWS_MAX = 8  # of that length, until the floor is reached
 HEAL_TIMEOUT_S = 30.0
 HASH_TIMEOUT_S = 20.0
 FLAGS = ("--snapshot-count", "200")  # entries: the log is cut back all the time
+FLAGS_OF_PETCD = ("--snapshot-catchup-entries", "100")  # etcd 3.5.1 keeps 5,000
 
 Say = Callable[[str], None]
 
@@ -150,19 +151,29 @@ async def loaded(
 ) -> AsyncIterator[Run]:
     """A run on a cluster of these members, which begins here, with its load on."""
     stand = Stand(members, free_ports(len(members)), seed)
+    run = Run(stand, seed, per_second)
     try:
         await stand.start()
-        run = Run(stand, seed, per_second)
         run.load.begin()
         await run.traffic(ALONE_S)
         yield run
     finally:
+        await asyncio.gather(*run.load.stopped(), return_exceptions=True)
         await stand.close()
+
+
+def short_memories(kinds: Sequence[str]) -> list[Server]:
+    """Members of these kinds whose logs are short, so that who was away needs a snapshot."""
+    members = fresh_members(kinds, *FLAGS)
+    for member in members:
+        if member.kind == "petcd":
+            member.flags = (*FLAGS, *FLAGS_OF_PETCD)
+    return members
 
 
 async def harmed(kinds: Sequence[str], faults: Sequence[Fault], seed: int, say: Say) -> Outcome:
     """All the faults on one cluster, and the verdict."""
-    async with loaded(fresh_members(kinds, *FLAGS), seed) as run:
+    async with loaded(short_memories(kinds), seed) as run:
         for number, fault in enumerate(faults, 1):
             say(f"{number}/{len(faults)} {await run.cycle(fault)}")
         return await run.finish()

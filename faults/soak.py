@@ -13,9 +13,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from bench.clusters import fresh_members
 from bench.servers import ROOT
-from faults.cycles import FLAGS, Outcome, Run, drawn, loaded
+from faults.cycles import Outcome, Run, drawn, loaded, short_memories
 from faults.kinds import Fault
 
 PERIOD_S = 20.0
@@ -89,7 +88,7 @@ class Watch:
 
 
 async def soak(kinds: Sequence[str], minutes: float, seed: int, say: Say) -> Report:
-    async with loaded(fresh_members(kinds, *FLAGS), seed, PER_SECOND) as run:
+    async with loaded(short_memories(kinds), seed, PER_SECOND) as run:
         watch = Watch(run)
         probe = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "faults.stalls"),

@@ -4,7 +4,7 @@
 | --- | --- |
 | keys | puts of values that come once, reads (linearizable or not, of a key or of all), deletes |
 | guards | reads a key, then writes it if nobody did meanwhile |
-| leases | grants, puts a key with it, revokes |
+| leases | grants, puts keys with it, revokes it or lets it expire |
 | watchers | watch everything from the first revision on, and go on where they were cut off |
 | compaction | every few seconds, history older than a thousand revisions |
 
@@ -35,7 +35,9 @@ KEY_CLIENTS, GUARD_CLIENTS, LEASE_CLIENTS, WATCHERS = 5, 2, 1, 2
 PER_SECOND = 250
 ANSWER_TIMEOUT_S = 1.0
 RETRY_S = 0.05  # after a failure, so that a dead member is not asked all the time
-LEASE_TTL_S = 600  # longer than a run: none expires
+LEASE_TTL_S = 7_200  # longer than a run: they are revoked
+SHORT_TTL_S = 2  # they expire by themselves
+EXPIRING = 0.3
 COMPACT_PERIOD_S = 4.0
 KEPT_REVISIONS = 1_000
 PROGRESS_PERIOD_S = 0.5
@@ -56,6 +58,8 @@ class Workload:
         self.recorder = recorder
         self.seed = seed
         self.enough = asyncio.Event()  # nothing more is written
+        self.going = asyncio.Event()  # cleared: everybody rests
+        self.going.set()
         self.stopping = asyncio.Event()  # nobody watches any more
         self.writers: list[asyncio.Task[None]] = []
         self.listeners: list[asyncio.Task[None]] = []
@@ -75,14 +79,20 @@ class Workload:
 
     async def end(self) -> None:
         """Raises what ended a client before its time."""
+        await asyncio.gather(*self.stopped())
+
+    def stopped(self) -> list[asyncio.Task[None]]:
+        """Tells everybody to stop; what they do until they have."""
         self.enough.set()
+        self.going.set()
         self.stopping.set()
-        await asyncio.gather(*self.writers, *self.listeners)
+        return [*self.writers, *self.listeners]
 
     async def settle(self) -> int:
         """Ends writing, reads all, and waits until the watchers have seen all; returns up to which
         revision. Raises TimeoutError."""
         self.enough.set()
+        self.going.set()
         await asyncio.gather(*self.writers)
         last = Client(self, 99)
         async with asyncio.timeout(SETTLE_TIMEOUT_S):
@@ -123,6 +133,7 @@ class Client:
 
     async def run(self, plan: Any) -> None:
         while not self.workload.enough.is_set():
+            await self.workload.going.wait()
             try:
                 await plan(self)
                 await self.workload.pause(self.workload.pause_s * self.chance.uniform(0.5, 1.5))
@@ -185,11 +196,13 @@ async def leases(client: Client) -> None:
     workload = client.workload
     workload.leases += 1
     lease = 1_000_000 * client.number + workload.leases
-    await client.ask(h.Grant(lease, LEASE_TTL_S))
+    expires = client.chance.random() < EXPIRING
+    await client.ask(h.Grant(lease, SHORT_TTL_S if expires else LEASE_TTL_S))
     for key in client.chance.sample(KEYS, 2):
         await client.ask(h.Put(key, workload.value(), lease=lease))
     await workload.pause(workload.pause_s)
-    await client.ask(h.Revoke(lease))
+    if not expires:
+        await client.ask(h.Revoke(lease))
 
 
 async def compaction(client: Client) -> None:
@@ -247,9 +260,13 @@ class Watching:
             key=request.key, range_end=request.end, start_revision=request.start_revision
         )
         stream.send(WatchRequest(create_request=create).encode())
-        await self.listen(stream, heard, ended)
+        # etcd 3.5.1 answers these before events that came earlier
+        asks = self.workload.members[member - 1].kind == "petcd"
+        await self.listen(stream, heard, ended, asks)
 
-    async def listen(self, stream: Stream, heard: asyncio.Event, ended: asyncio.Event) -> None:
+    async def listen(
+        self, stream: Stream, heard: asyncio.Event, ended: asyncio.Event, asks_progress: bool
+    ) -> None:
         loop = asyncio.get_running_loop()
         last = loop.time()
         while not self.workload.stopping.is_set() and not ended.is_set():
@@ -259,7 +276,7 @@ class Watching:
                 last = loop.time()
             elif loop.time() - last > SILENCE_S:
                 return
-            if not ended.is_set():
+            if asks_progress and not ended.is_set():
                 stream.send(WatchRequest(progress_request=WatchProgressRequest()).encode())
         await asyncio.sleep(0)
 

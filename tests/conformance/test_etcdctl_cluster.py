@@ -9,7 +9,7 @@ from etcdctl_runs import Seen
 
 from bench.servers import ServerFailed, real_etcd
 
-pytestmark = [pytest.mark.real_etcd, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.real_etcd, pytest.mark.timeout(300)]
 
 
 def look_around(manager: Manager) -> None:

@@ -20,8 +20,9 @@ from petcd.wire.lease import LeaseGrantRequest, LeaseRevokeRequest
 SEED = 351
 ENTRIES_BEHIND = 6_000  # more than a leader keeps for those who come late: they need a snapshot
 SERVING_TIMEOUT_S = 30.0
+REST_S = 0.5  # before etcd 3.5.1 is killed: under load it may lose what it had acknowledged
 
-pytestmark = [pytest.mark.real_etcd, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.real_etcd, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(autouse=True)
@@ -49,8 +50,12 @@ async def each_leads_and_is_killed(run: Run, members: list[Server]) -> None:
     stand = run.stand
     for member in members:
         await stand.lead(member)
-        assert await run.traffic(0.4) > FLOOR_PER_SECOND, f"{member.kind} leads"
+        assert await run.traffic_alone() > FLOOR_PER_SECOND, f"{member.kind} leads"
+        if member.kind == "etcd":
+            run.load.going.clear()
+            await stand.sleep(REST_S, REST_S)
         stand.kill(member)
+        run.load.going.set()
         await stand.sleep(0.5, 1.5)
         stand.heal()
         await stand.healthy(SERVING_TIMEOUT_S)
