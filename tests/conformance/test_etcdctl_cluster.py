@@ -2,6 +2,7 @@
 the real one with three members of etcd."""
 
 import contextlib
+import time
 
 import pytest
 from cluster_runs import Manager, differences
@@ -54,6 +55,7 @@ def change_members(manager: Manager) -> None:
     manager.learn_ids()
     manager.do("member list")
     manager.do("member list -w table")
+    time.sleep(1.1)  # in the second of the first time it would be the same id
     manager.do(added)
     manager.do("member add m5 --peer-urls=http://127.0.0.1:1 --learner")
     manager.do("member promote {m4-id}")
