@@ -144,13 +144,16 @@ class _Passage:
         dialling.add_done_callback(lambda done: self._dialled(url, done))
 
     def _dialled(self, url: str, dialling: asyncio.Task[AsyncConnection]) -> None:
-        if self._over or dialling.cancelled():
+        if dialling.cancelled():
             return
-        if dialling.exception() is not None:
+        fault = dialling.exception()
+        if self._over:
+            return
+        if fault is None:
+            self._open(dialling.result())
+        else:
             self._forwarding.upstreams.failed(url)
             self._next()
-            return
-        self._open(dialling.result())
 
     def _open(self, connection: AsyncConnection) -> None:
         call, deadline = self._call, self._call.deadline

@@ -37,6 +37,7 @@ GATHERED_BYTES_MAX = 64 << 10
 UNSENT_BYTES_MAX = 256 << 10
 """Bytes that a client has not taken beyond which its member is not read."""
 _REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS"))
+_WITHOUT_BODY = (204, 304)
 _WRITTEN_BY_US = (b"content-length", b"date")
 _CORS = b"access-control-"
 """The members' headers for browsers give way to the proxy's own."""
@@ -125,7 +126,15 @@ class _Exchange:
     # -- the request -----------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Find a member that answers."""
+        """Find a member that answers; a failure of our own must not leave the client waiting."""
+        try:
+            await self._run()
+        except Exception as error:
+            self._forwarding.log.warn("failed to forward a request", error=repr(error))
+            if self._head is None:
+                self._refuse(500, "internal error")
+
+    async def _run(self) -> None:
         forwarding, method = self._forwarding, self._request.method
         order = forwarding.upstreams.order_for(self._request.peer)
         if not order:
@@ -156,7 +165,7 @@ class _Exchange:
             self._began = forwarding.loop.create_future()
             try:
                 connection, kept = await forwarding.client.begin(url, data, self, method == "HEAD")
-            except (ExchangeFailed, OSError) as error:
+            except (ExchangeFailed, OSError, UnicodeError) as error:  # of a host that is no name
                 self._note_failure(url, error)
                 return True
             self._connection = connection
@@ -178,7 +187,9 @@ class _Exchange:
             async with asyncio.timeout(timeouts.until_answer_s(self._request.target)):
                 return await self._began
         except (ExchangeFailed, TimeoutError) as error:
-            return error
+            began = self._began
+            answered = began.done() and not began.cancelled()  # before it took the whole request
+            return began.result() if answered else error
 
     def _note_failure(self, url: str, error: Exception) -> None:
         forwarding = self._forwarding
@@ -210,8 +221,9 @@ class _Exchange:
         took_s = time.perf_counter() - self._started_at
         forwarding.metrics.handled(self._request.method, head.status, took_s)
         self._restart_timer()
-        length = head.header(b"content-length")
-        if length is not None and length.isdigit() and int(length) <= GATHERED_BYTES_MAX:
+        length = head.header(b"content-length") or b""
+        short = length.isdigit() and int(length) <= GATHERED_BYTES_MAX
+        if short or head.status in _WITHOUT_BODY:
             self._gathered = bytearray()
         else:
             self._respond.start(head.status, self._headers(head))

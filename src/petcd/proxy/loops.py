@@ -18,7 +18,10 @@ _EVERYWHERE = frozenset(("0.0.0.0", "::"))
 
 def addresses_of(host: str) -> set[str]:
     """The IP addresses of a host. Raises OSError."""
-    found = socket.getaddrinfo(host or "localhost", None, type=socket.SOCK_STREAM)
+    try:
+        found = socket.getaddrinfo(host or "localhost", None, type=socket.SOCK_STREAM)
+    except UnicodeError as error:  # no name that DNS could hold
+        raise OSError(str(error)) from None
     return {str(address[4][0]) for address in found}
 
 

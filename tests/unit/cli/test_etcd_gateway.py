@@ -49,6 +49,8 @@ def test_a_wrong_flag_is_told_before_and_behind_the_usage(words, complaint, caps
         (["--endpoints", "nonsense"], 'error parsing endpoint "nonsense"'),
         (["--listen-addr", "nonsense"], "failed to validate listen address: nonsense"),
         (["--endpoints", "nowhere.invalid:1"], "failed to resolve endpoint host: nowhere.invalid"),
+        (["--endpoints", "a..b:1"], "failed to resolve endpoint host: a..b"),
+        (["--listen-addr", "a..b:1"], "failed to resolve listen host: a..b"),
         (["--endpoints", ""], "no endpoints found"),
     ],
 )

@@ -53,8 +53,12 @@ def run(request):
     """`run(coroutine)` on each kind of loop: uvloop reads before a new connection can be paused."""
 
     def run(work):
+        async def bounded():
+            async with asyncio.timeout(60):
+                await work
+
         with asyncio.Runner(loop_factory=request.param) as runner:
-            runner.run(work)
+            runner.run(bounded())
 
     return run
 

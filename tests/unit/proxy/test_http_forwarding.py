@@ -183,6 +183,67 @@ def test_the_head_of_an_answer_tells_the_length_of_its_body(world, tmp_path):
     world.run(main())
 
 
+@pytest.mark.parametrize("status", [204, 304])
+def test_an_answer_without_a_body_announces_none(world, tmp_path, status):
+    async def main():
+        async with (
+            world.serving("a") as (member,),
+            world.proxying(tmp_path, [member.url]) as proxy,
+            world.http_client(proxy) as client,
+        ):
+            member.answer = lambda request, respond: respond.send(status, [], b"")
+            client.send("DELETE /v2/members/1 HTTP/1.1")
+            seen, headers = await client.head()
+            assert seen == status
+            assert "transfer-encoding" not in headers and "content-length" not in headers
+            member.answer = member.tell_name
+            assert (await client.ask("GET / HTTP/1.1"))[2] == b"a"
+
+    world.run(main())
+
+
+def test_an_answer_before_the_request_is_taken_counts(world, tmp_path):
+    async def main():
+        async def refuse(reader, writer):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nno!")
+            await over.wait()
+            writer.transport.abort()
+            gone.set()
+
+        over, gone = asyncio.Event(), asyncio.Event()
+        strict = await asyncio.start_server(refuse, "127.0.0.1", 0)
+        host, port = strict.sockets[0].getsockname()
+        async with (
+            world.serving("a") as (member,),
+            world.proxying(tmp_path, [member.url]) as proxy,
+            world.http_client(proxy) as client,
+        ):
+            proxy.upstreams.replace([f"http://{host}:{port}"])
+            answer = await client.ask("PUT / HTTP/1.1", bytes(3 << 20))
+            assert (answer[0], answer[2]) == (413, b"no!")
+            over.set()
+            await gone.wait()
+        strict.close()
+        await asyncio.sleep(0.01)
+
+    world.run(main())
+
+
+def test_a_url_that_is_none_is_a_failed_member(world, tmp_path):
+    async def main():
+        async with (
+            world.serving("a") as (member,),
+            world.proxying(tmp_path, [member.url]) as proxy,
+            world.http_client(proxy) as client,
+        ):
+            proxy.upstreams.replace(["http://a..b:1", "nonsense", "unix:///x", "http://h:x"])
+            assert (await client.ask("GET / HTTP/1.1"))[0] == 502
+            assert (await client.ask("GET / HTTP/1.1"))[0] == 503
+
+    world.run(main())
+
+
 def test_a_member_that_stays_silent_is_given_up_after_the_read_timeout(world, tmp_path):
     async def main():
         async with (
