@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from sim.check import hashes, leases, linear, watching
 from sim.check.history import Compact, History, Violation
+from sim.check.model import has_written
 
 
 class Judgement(NamedTuple):
@@ -39,7 +40,8 @@ def judge(
     `drift`, `calm_since_s` and `lease_slack_s` are explained in `leases`, `alive` and
     `final_revision` in `watching`.
     """
-    seen = watching.seen_events(history.watchers)
+    answered = {op.revision for op in history.operations if has_written(op.response)}
+    seen = watching.seen_events(history.watchers, answered)
     verdict = linear.check(history.operations, seen)
     violations = list(verdict.violations)
     truth = None if verdict.violations or verdict.undecided else verdict.changes

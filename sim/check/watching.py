@@ -24,13 +24,22 @@ from sim.check.history import Event, Message, Violation, Watcher
 from sim.check.model import within
 
 
-def seen_events(watchers: Iterable[Watcher]) -> dict[int, list[Event]]:
-    """What watchers were told, by revision, each change once: evidence for `linear.check`."""
+def seen_events(
+    watchers: Iterable[Watcher], answered: Collection[int] = ()
+) -> dict[int, list[Event]]:
+    """What watchers were told, by revision, each change once: evidence for `linear.check`.
+
+    A previous key-value tells of the write that made it, when that was not `answered` itself.
+    """
     found: dict[int, dict[tuple[str, bytes], Event]] = defaultdict(dict)
     for watcher in watchers:
         for message in watcher.messages:
             for event in message.events:
                 found[event.kv.mod_revision][event.kind, event.kv.key] = event
+                prev = event.prev
+                if prev is not None and prev.mod_revision not in answered:
+                    put = Event("put", prev)
+                    found[prev.mod_revision].setdefault(("put", prev.key), put)
     return {revision: list(events.values()) for revision, events in found.items()}
 
 

@@ -9,7 +9,7 @@ import pytest
 from perfect_store import PerfectStore
 
 from sim.check import linear, watching
-from sim.check.history import Event, Message, Watch, Watcher
+from sim.check.history import Event, KeyValue, Message, Watch, Watcher
 
 COMPACTED = 10
 
@@ -193,3 +193,12 @@ def test_what_was_seen_helps_the_replay() -> None:
     assert not verdict.violations
     assert not watching.check([watcher], verdict.changes)
     assert max(seen) == max(verdict.changes)
+
+
+def test_a_previous_value_tells_which_unanswered_write_was_done() -> None:
+    prev = KeyValue(b"k", b"mine", 5, 7, 2)
+    watcher = Watcher(1, 1, 1, 1, Watch(b"k", no_put=True, prev_kv=True))
+    event = Event("delete", KeyValue(b"k", b"", 0, 8, 0), prev)
+    watcher.messages.append(Message("events", 1.0, 8, (event,)))
+    assert watching.seen_events([watcher])[7] == [Event("put", prev)]
+    assert 7 not in watching.seen_events([watcher], answered={7})
