@@ -2,12 +2,12 @@
 
 ::
 
-    log behind the database's start --> entries, those about members emptied --+
-    database, in one read transaction --> a copy with one member of a new id --+--> backup
+    database, in one read transaction --> its rows, with one member of a new id --+
+    log behind that state --> entries, those about members emptied ---------------+--> backup
 
-The log is read first, so between them nothing is missing that was acknowledged before the backup
-began: what the database does not hold yet, the entries do.  The result has new ids for member and
-cluster; so a server that is started on it cannot be taken for one of the old cluster.
+So nothing is missing that was acknowledged before the backup began: what the database does not
+hold yet, the entries do.  The result has new ids for member and cluster; so a server that is
+started on it cannot be taken for one of the old cluster.
 
 A running member is not disturbed: the log is only read, and the read transaction is registered in
 the database's lock file.  A stopped one cannot be started meanwhile, for we hold its lock.
@@ -22,26 +22,17 @@ import fcntl
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from typing import NamedTuple
 
 from petcd.cluster import MemberInfo, format_id
 from petcd.cluster.v2_store import MemberRecords
 from petcd.member.apply import CLUSTER_MEMBER_ATTR_SET, V2
-from petcd.member.meta import (
-    load_applied,
-    load_conf_state,
-    load_log_start,
-    save_conf_state,
-    save_log_start,
-)
-from petcd.raft.types import ConfState, Entry, EntryType, HardState
-from petcd.storage.backend import Backend
-from petcd.storage.datadir import DataDir
-from petcd.storage.lmdb_backend import LmdbBackend
+from petcd.member.meta import load_applied, load_conf_state, load_log_start
+from petcd.raft.types import ConfState, Entry, EntryType
+from petcd.server.member_dir import Position, Tail, write_member_dir
 from petcd.storage.lmdb_reader import LmdbReader
-from petcd.storage.wal import Wal
-from petcd.storage.wal_reader import Replay, read_log, valid_snapshots
+from petcd.storage.wal_reader import Replay, read_log
 from petcd.wire.codec import DecodeError
 from petcd.wire.hot import parse_internal
 from petcd.wire.internal import Metadata
@@ -82,23 +73,20 @@ def back_up(places: Places, member_id: int, cluster_id: int, tell: Tell) -> None
         raise BackupFailed(f"{places.data_dir} is no data directory of petcd: no {database}")
     if os.path.exists(os.path.join(places.backup_dir, "member")):
         raise BackupFailed(f"{places.backup_dir} holds a member already")
-    with ExitStack() as stack:
-        stack.enter_context(_kept_from_starting(places.data_dir))
-        source = stack.enter_context(closing(LmdbReader(database)))
+    with _kept_from_starting(places.data_dir), closing(LmdbReader(database)) as source:
+        index, term = load_applied(source)
         replay = _read_log(source, wal_dir)
-        target = stack.enter_context(closing(DataDir(places.backup_dir, places.backup_wal_dir)))
-        source.copy(target.db_path)
-        backend = stack.enter_context(closing(LmdbBackend(target.db_path)))
-        index, term = load_applied(backend)
         entries = [entry for entry in _kept(replay.entries, tell) if entry.index > index]
-        _found(backend, index, term, member_id)
-        metadata = Metadata(NodeID=member_id, ClusterID=cluster_id).encode()
-        with closing(Wal.create(target.wal_path, metadata, background=False)) as wal:
-            if index:
-                wal.save_snapshot(index, term, ConfState(voters=[member_id]))
-            last = entries[-1] if entries else Entry(EntryType.NORMAL, term, index, b"")
-            commit = max(index, min(last.index, _committed(replay, source)))
-            wal.save(HardState(last.term, 0, commit), entries)
+        last = entries[-1].index if entries else index
+        write_member_dir(
+            places.backup_dir,
+            places.backup_wal_dir,
+            source.buckets(),
+            Metadata(NodeID=member_id, ClusterID=cluster_id),
+            MemberRecords((MemberInfo(member_id, (PEER_URL,), MEMBER_NAME),), (), ""),
+            Position(index, term, ConfState(voters=[member_id])),
+            Tail(entries, min(last, _committed(replay, source))),
+        )
 
 
 @contextmanager
@@ -120,13 +108,11 @@ def _kept_from_starting(data_dir: str) -> Iterator[None]:
 
 
 def _read_log(source: LmdbReader, wal_dir: str) -> Replay:
-    """The log behind the newest snapshot that the database knows of."""
-    start = load_log_start(source)
-    if start is None:
-        applied = load_applied(source)[0]
-        known = [record for record in valid_snapshots(wal_dir) if record.index <= applied]
-        start = (known[-1].index, known[-1].term) if known else (0, 0)
-    return read_log(wal_dir, start)
+    """The log behind the newest snapshot that the database knows of.
+
+    Where it knows of none, nothing was purged: the note of a cut is on disk before the next cut.
+    """
+    return read_log(wal_dir, load_log_start(source) or (0, 0))
 
 
 def _kept(entries: list[Entry], tell: Tell) -> Iterator[Entry]:
@@ -157,15 +143,6 @@ def _reason_to_leave_out(entry: Entry) -> str:
     except DecodeError:
         pass  # whoever applies it will refuse it
     return ""
-
-
-def _found(backend: Backend, index: int, term: int, member_id: int) -> None:
-    """Make the copy the store of a cluster with one member."""
-    member = MemberInfo(member_id, (PEER_URL,), MEMBER_NAME)
-    MemberRecords((member,), (), "").write(backend)
-    save_conf_state(backend, ConfState(voters=[member_id]))
-    save_log_start(backend, index, term)
-    backend.commit()
 
 
 def _committed(replay: Replay, source: LmdbReader) -> int:

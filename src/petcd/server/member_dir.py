@@ -1,4 +1,4 @@
-"""Makes the data directory of a member out of a state, for restored snapshots.
+"""Makes the data directory of a member out of a state, for restored snapshots and for backups.
 
 ::
 
@@ -16,12 +16,12 @@ It does not do: reading snapshots or other directories (see `restore`), serving.
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from petcd.cluster.v2_store import MemberRecords
 from petcd.member.meta import save_applied, save_conf_state, save_log_start
-from petcd.raft.types import ConfState, HardState
+from petcd.raft.types import ConfState, Entry, HardState
 from petcd.storage.backend import Row
 from petcd.storage.datadir import make_directory
 from petcd.storage.errors import DataDirUnusable
@@ -42,6 +42,17 @@ class Position:
     conf_state: ConfState
 
 
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Entries behind a position, in order, and up to which index they are committed."""
+
+    entries: Sequence[Entry] = ()
+    commit: int = 0
+
+
+NO_TAIL = Tail()
+
+
 def write_member_dir(
     data_dir: str,
     wal_dir: str,
@@ -49,18 +60,20 @@ def write_member_dir(
     identity: Metadata,
     records: MemberRecords,
     position: Position,
+    tail: Tail = NO_TAIL,
 ) -> None:
     """Make `data_dir`, or fill it if it is empty; `wal_dir` "" keeps the log inside it.
 
     `buckets`: the rows by bucket (`storage.snapshot_file.read_buckets`); what they say of members
-    and position is replaced. `identity`: NodeID and ClusterID of the member. Raises StorageFailed,
-    WalExists, DataDirUnusable and what `buckets` raises.
+    and position is replaced. `identity`: NodeID and ClusterID of the member. `tail`: what the log
+    holds behind the position. Raises StorageFailed, WalExists, DataDirUnusable and what `buckets`
+    raises.
     """
     unfinished = os.path.join(data_dir, _UNFINISHED)
     try:
         make_directory(os.path.join(unfinished, "snap"))
         _write_database(os.path.join(unfinished, "snap", "db"), buckets, records, position)
-        _write_log(wal_dir or os.path.join(unfinished, "wal"), identity, position)
+        _write_log(wal_dir or os.path.join(unfinished, "wal"), identity, position, tail)
         os.rename(unfinished, os.path.join(data_dir, "member"))
         sync_directory(data_dir)
     except OSError as error:
@@ -87,12 +100,15 @@ def _write_database(
         backend.close()
 
 
-def _write_log(wal_dir: str, identity: Metadata, position: Position) -> None:
+def _write_log(wal_dir: str, identity: Metadata, position: Position, tail: Tail) -> None:
     make_directory(os.path.dirname(wal_dir.rstrip("/")) or ".")
     wal = Wal.create(wal_dir, identity.encode(), background=False)
     try:
-        wal.save_snapshot(position.index, position.term, position.conf_state)
-        wal.save(HardState(position.term, 0, position.index), [])
+        if position.index:
+            wal.save_snapshot(position.index, position.term, position.conf_state)
+        term = tail.entries[-1].term if tail.entries else position.term
+        commit = max(position.index, tail.commit)
+        wal.save(HardState(term, 0, commit), list(tail.entries))
         wal.sync()
     finally:
         wal.close()

@@ -218,7 +218,16 @@ class LmdbBackend(PendingWrites):
 
     def write_defragment(self) -> None:
         """See ``Backend.write_defragment``."""
-        copy_compact(self._env, self._path + _DEFRAG)
+        target = self._path + _DEFRAG
+        try:
+            fd = os.open(target, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+            try:
+                self._env.copyfd(fd, compact=True)
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        except (lmdb.Error, OSError) as error:
+            raise CopyFailed(target, str(error)) from error
 
     def cancel_defragment(self) -> None:
         """See ``Backend.cancel_defragment``."""
@@ -401,19 +410,6 @@ def open_environment(path: str, sync: bool = True, read_only: bool = False) -> A
         except lmdb.Error as error:
             raise BackendDamaged(path, str(error)) from error
     raise BackendDamaged(path, "no address space for the map")
-
-
-def copy_compact(env: Any, path: str) -> None:
-    """Write the environment's last commit into a file of its own, synced.  Raises CopyFailed."""
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
-        try:
-            env.copyfd(fd, compact=True)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-    except (lmdb.Error, OSError) as error:
-        raise CopyFailed(path, str(error)) from error
 
 
 def _fill_up(path: str, env: Any) -> None:

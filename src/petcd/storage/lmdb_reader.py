@@ -6,40 +6,45 @@ are being read.
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
 
 import lmdb
 
-from petcd.storage.errors import BackendDamaged, CopyFailed
-from petcd.storage.files import sync_directory
-from petcd.storage.lmdb_backend import copy_compact, open_environment
+from petcd.storage.backend import BUCKETS, Row
+from petcd.storage.errors import BackendDamaged
+from petcd.storage.lmdb_backend import LmdbView, open_environment
 
 
 class LmdbReader:
-    """Opens the file `path`.  Raises BackendDamaged."""
+    """The file `path` as of its last commit when it is opened.  Raises BackendDamaged."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._env = open_environment(path, read_only=True)
+        try:
+            self._txn = self._env.begin()
+            self._databases = {
+                name: self._env.open_db(name, self._txn, create=False) for name in BUCKETS
+            }
+        except lmdb.Error as error:
+            self._env.close()
+            raise BackendDamaged(path, str(error)) from error
 
     def get(self, bucket: bytes, key: bytes) -> bytes | None:
-        """One value as of the last commit.  Raises BackendDamaged."""
+        """One value.  Raises BackendDamaged."""
         try:
-            database = self._env.open_db(bucket, create=False)
-            with self._env.begin() as txn:
-                value: bytes | None = txn.get(key, None, database)
+            value: bytes | None = self._txn.get(key, None, self._databases[bucket])
         except lmdb.Error as error:
             raise BackendDamaged(self._path, str(error)) from error
         return value
 
-    def copy(self, path: str) -> None:
-        """Everything as of the last commit into a new file, synced.  Raises CopyFailed."""
-        copy_compact(self._env, path)
-        try:
-            sync_directory(os.path.dirname(path))
-        except OSError as error:
-            raise CopyFailed(path, str(error)) from error
+    def buckets(self) -> Iterator[tuple[bytes, Iterator[list[Row]]]]:
+        """All rows, by bucket, in chunks.  Raises BackendDamaged."""
+        view = LmdbView(self._path, self._txn, self._databases, set())
+        for name in BUCKETS:
+            yield name, view.scan_chunks(name, b"", None)
 
     def close(self) -> None:
         """The reader is not registered any more."""
+        self._txn.abort()
         self._env.close()

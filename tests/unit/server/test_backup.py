@@ -21,6 +21,7 @@ from petcd.member.meta import (
 from petcd.raft.types import ConfState, Entry, EntryType, HardState
 from petcd.server.backup import BackupFailed, Places, back_up
 from petcd.storage.datadir import DataDir
+from petcd.storage.errors import WalExists
 from petcd.storage.lmdb_backend import LmdbBackend
 from petcd.storage.wal import Wal
 from petcd.storage.wal_reader import Replay, read_log
@@ -167,6 +168,17 @@ def test_logs_may_lie_elsewhere(source: MakeSource, tmp_path: Path) -> None:
     places = places._replace(wal_dir=str(elsewhere), backup_wal_dir=str(tmp_path / "copied-log"))
     made_backup(places)
     assert len(replay_of(places).entries) == 5
+
+
+def test_a_backup_that_fails_leaves_nothing_that_starts(source: MakeSource, tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "something").touch()
+    places = source()._replace(backup_wal_dir=str(taken))
+    with pytest.raises(WalExists):
+        made_backup(places)
+    assert list(Path(places.backup_dir).iterdir()) == []
+    made_backup(places._replace(backup_wal_dir=""))
 
 
 def test_a_place_that_is_taken_or_empty_is_refused(source: MakeSource, tmp_path: Path) -> None:
