@@ -125,6 +125,14 @@ def _log_purged_before_the_backend_is_synced() -> list[Patch]:
 
 
 _POWER = {"kinds": "power-cut,power-cut-of-all,crash-in-a-disk-call", "interval_s": 1.0}
+_FORGOTTEN = (
+    "what was synced is forgotten",
+    "WalDamaged",
+    "WalSnapshotNotFound",
+    "DataUnusable",
+    "ended itself",
+)
+
 EXHIBITS = (
     Exhibit(
         "applied index before the data",
@@ -154,7 +162,7 @@ EXHIBITS = (
         "failed sync tried again",
         "PostgreSQL's fsync errors of 2018, etcd-io/etcd#14143",
         "The second sync succeeds without writing what the first has dropped.",
-        ("what was synced is forgotten", "ended itself"),
+        _FORGOTTEN,
         _failed_sync_retried,
         options={"kinds": "failed-sync,power-cut,kill", "interval_s": 1.0},
     ),
@@ -162,7 +170,7 @@ EXHIBITS = (
         "cache trusted after a failed sync",
         "etcd-io/etcd#14143",
         "After a restart the log is read from a cache that the disk does not agree with.",
-        ("what was synced is forgotten", "ended itself", "WalSnapshotNotFound"),
+        _FORGOTTEN,
         _cache_trusted_after_failed_sync,
         options={"kinds": "failed-sync,power-cut,kill", "interval_s": 1.0},
     ),
