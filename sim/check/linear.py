@@ -157,6 +157,8 @@ class _Case:
         if response is None:
             if may_write(request):
                 self.open.append(op)
+            elif type(request) is Compact:
+                self.compactions.append(op)
         elif type(response) is Refused:
             self.refused.append(op)
         elif type(request) is Revoke:

@@ -55,6 +55,11 @@ def get(call: float, ret: float, found: KeyValue | None, at: int, **how: Any) ->
 
 GOOD: dict[str, list[Operation]] = {
     "nothing": [],
+    "a compaction that nobody answered may have been done": [
+        put(1, 2, b"a", 2),
+        op(3, None, Compact(2)),
+        op(4, 5, Range(b"k", revision=1), Refused(COMPACTED)),
+    ],
     "one after the other": [put(1, 2, b"a", 2), get(3, 4, kv(b"a", 2), 2)],
     "a read beside a write sees it": [put(1, 9, b"a", 2), get(2, 3, kv(b"a", 2), 2)],
     "a read beside a write does not see it": [put(1, 9, b"a", 2), get(2, 3, None, 1)],
