@@ -64,7 +64,6 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
     member.RequestTooLarge: (INVALID_ARGUMENT, "etcdserver: request is too large"),
     member.TooManyRequests: (UNKNOWN, "etcdserver: too many requests"),
     member.NoLeader: (UNAVAILABLE, "etcdserver: no leader"),
-    member.LeaderChanged: (UNAVAILABLE, "etcdserver: leader changed"),
     member.TimedOut: (UNAVAILABLE, "etcdserver: request timed out"),
     member.TimedOutByLeaderFailure: (
         UNAVAILABLE,

@@ -30,10 +30,6 @@ class NoLeader(RequestRefused):
     """There is no leader to take the request."""
 
 
-class LeaderChanged(RequestRefused):
-    """The leader changed while the request waited; its outcome is not known."""
-
-
 class TimedOut(RequestRefused):
     """The request was not committed in time; its outcome is not known."""
 

@@ -96,26 +96,3 @@ class NoCalls:
     ) -> None:
         """Nobody answers."""
         done(0, b"")
-
-
-class NoNetwork:
-    """The network of a member that is alone."""
-
-    def send(self, messages: Sequence[Message]) -> None:
-        """Nobody is there."""
-
-    def send_snapshot(self, message: Message, snapshot: Any, size_bytes: int) -> None:
-        """Nobody is there."""
-
-    def add(self, member_id: int, peer_urls: Sequence[str]) -> None:
-        """Nobody is reached."""
-
-    def update(self, member_id: int, peer_urls: Sequence[str]) -> None:
-        """Nobody is reached."""
-
-    def remove(self, member_id: int) -> None:
-        """Nobody was there."""
-
-    def active_since_s(self, member_id: int) -> float | None:
-        """Nobody is connected."""
-        return None
