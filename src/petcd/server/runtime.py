@@ -416,6 +416,11 @@ class Runtime:
 
 
 def die(message: str) -> None:
-    """End the process at once, with one line; nothing may run on after a failed write."""
-    os.write(2, f"etcd: {message}\n".encode())
-    os._exit(1)
+    """End the process at once, with one line; nothing may run on after a failed write.
+
+    The line may go to the very disk that is full: that must not keep the process.
+    """
+    try:
+        os.write(2, f"etcd: {message}\n".encode())
+    finally:
+        os._exit(1)
