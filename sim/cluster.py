@@ -22,11 +22,11 @@ from petcd.api.v3.lease import LeaseService
 from petcd.api.v3.maintenance import MaintenanceService
 from petcd.api.v3.watch import WatchService
 from petcd.cluster import MemberInfo
-from petcd.member.meta import load_applied, load_log_start
+from petcd.member.meta import load_applied
 from petcd.server.config import ServerConfig
 from petcd.server.engine import Engine
 from petcd.server.log import Logger
-from petcd.server.opening import Opened, Opening
+from petcd.server.opening import Opened, Opening, log_start
 from petcd.server.surroundings import Surroundings
 from petcd.storage.errors import StorageFailed
 from petcd.storage.memory import MemoryBackend
@@ -140,11 +140,7 @@ class Run:
             lambda staged: load_applied(staged)[0],
             lambda index: any(r.index == index for r in valid_snapshots(WAL_DIR, disk)),
         )
-        start = load_log_start(backend)
-        if start is None:
-            applied, _ = load_applied(backend)
-            records = [r for r in valid_snapshots(WAL_DIR, disk) if r.index <= applied]
-            start = (records[-1].index, records[-1].term) if records else (0, 0)
+        start = log_start(backend, WAL_DIR, disk)
         wal, replay = RecordingWal.open(
             WAL_DIR, start, files=disk, segment_bytes=slot.segment_bytes, background=False
         )

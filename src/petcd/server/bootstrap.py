@@ -13,13 +13,13 @@ import random
 from collections.abc import Callable
 
 from petcd.cluster import format_id
-from petcd.member.meta import load_applied, load_log_start
+from petcd.member.meta import load_applied
 from petcd.server.config import ServerConfig
 from petcd.server.founding import founders_of
 from petcd.server.joining import FirstStart
 from petcd.server.log import Logger
 from petcd.server.opening import DataUnusable as DataUnusable
-from petcd.server.opening import Opened, Opening
+from petcd.server.opening import Opened, Opening, log_start
 from petcd.storage.datadir import DataDir
 from petcd.storage.files import OsFiles, UnsyncedFiles
 from petcd.storage.lmdb_backend import LmdbBackend
@@ -61,8 +61,7 @@ def restart(
     if _settle_snapshot(data_dir):
         log.info("finished installing a snapshot")
     backend = LmdbBackend(data_dir.db_path)
-    applied_index, _ = load_applied(backend)
-    start = _log_start(backend, wal_dir, applied_index)
+    start = log_start(backend, wal_dir)
     wal, replay = Wal.open(wal_dir, start, files=_files(config))
     if replay.torn_bytes:
         log.warn("cut a torn tail off the log", bytes=replay.torn_bytes, directory=wal_dir)
@@ -85,15 +84,6 @@ def _settle_snapshot(data_dir: DataDir) -> bool:
         lambda staged: load_applied(staged)[0],
         lambda index: any(r.index == index for r in valid_snapshots(data_dir.wal_path)),
     )
-
-
-def _log_start(backend: LmdbBackend, wal_dir: str, applied_index: int) -> tuple[int, int]:
-    """(index, term) of the newest snapshot record that the backend has seen."""
-    noted = load_log_start(backend)
-    if noted is not None:
-        return noted
-    records = [r for r in valid_snapshots(wal_dir) if r.index <= applied_index]
-    return (records[-1].index, records[-1].term) if records else (0, 0)
 
 
 def describe(opened: Opened, config: ServerConfig) -> dict[str, object]:

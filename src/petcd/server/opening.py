@@ -16,7 +16,7 @@ from petcd.cluster import MemberInfo, Membership
 from petcd.lease import Lessor, ttl_s_min
 from petcd.member import Applier, Member
 from petcd.member.alarms import AlarmStore
-from petcd.member.meta import load_applied, load_conf_state
+from petcd.member.meta import load_applied, load_conf_state, load_log_start
 from petcd.member.quota import Quota
 from petcd.mvcc.store import Store
 from petcd.raft.config import Config
@@ -27,7 +27,8 @@ from petcd.raft.types import ConfState, Entry, HardState, Snapshot, SnapshotMeta
 from petcd.server.config import ServerConfig
 from petcd.server.standalone import leave_alone
 from petcd.storage.backend import Backend
-from petcd.storage.wal_reader import Replay
+from petcd.storage.files import Files
+from petcd.storage.wal_reader import Replay, valid_snapshots
 from petcd.wire.internal import Metadata
 
 HEARTBEAT_TICKS = 1
@@ -189,6 +190,19 @@ def _of_its_entries(held: HardState, entries: Sequence[Entry], commit: int) -> H
     if entries and entries[-1].term > held.term:
         return HardState(entries[-1].term, 0, commit)
     return HardState(held.term, held.vote, commit)
+
+
+def log_start(backend: Backend, directory: str, files: Files | None = None) -> tuple[int, int]:
+    """(index, term) of the newest snapshot record of the log that the backend has seen.
+
+    Raises what `valid_snapshots` raises.
+    """
+    noted = load_log_start(backend)
+    if noted is not None:
+        return noted
+    applied, _ = load_applied(backend)
+    records = [record for record in valid_snapshots(directory, files) if record.index <= applied]
+    return (records[-1].index, records[-1].term) if records else (0, 0)
 
 
 def bootstrap(member: Member, members: Sequence[MemberInfo]) -> None:
