@@ -211,9 +211,7 @@ class Store:
         The answer is that of the moment of the first ``next``, whatever is applied in between.
         The errors come with the first ``next``; a small range ends there.
         """
-        return self._while_current(
-            range_steps(self._space, request, self._space.revision, framed)
-        )
+        return self._while_current(range_steps(self._space, request, self._space.revision, framed))
 
     def kv_at(self, main: int, sub: int) -> bytes | None:
         """The encoded KeyValue put at exactly this revision; None when it is compacted away."""

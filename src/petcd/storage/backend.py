@@ -92,9 +92,7 @@ class Backend(Protocol):
     def delete(self, bucket: bytes, key: bytes) -> None:
         """Remove a key; one that is not there is no error."""
 
-    def scan(
-        self, bucket: bytes, start: bytes, end: bytes | None, limit: int = 0
-    ) -> Iterator[Row]:
+    def scan(self, bucket: bytes, start: bytes, end: bytes | None, limit: int = 0) -> Iterator[Row]:
         """The rows with ``start <= key < end`` in order, pending ones included.
 
         `end` None means to the last, `limit` 0 means all.  The iterator may be kept over later

@@ -70,9 +70,7 @@ class PendingWrites:
         self._active[bucket].delete(key)
         self.pending += 1
 
-    def scan(
-        self, bucket: bytes, start: bytes, end: bytes | None, limit: int = 0
-    ) -> Iterator[Row]:
+    def scan(self, bucket: bytes, start: bytes, end: bytes | None, limit: int = 0) -> Iterator[Row]:
         """See ``Backend.scan``."""
         first = min(limit, CHUNK_ROWS) if limit else _FIRST_ROWS
         rows = flatten(self._chunks(bucket, start, end, first, CHUNK_ROWS))
@@ -133,9 +131,7 @@ class PendingWrites:
         """The committed value."""
         raise NotImplementedError
 
-    def stored_rows(
-        self, bucket: bytes, start: bytes, end: bytes | None, limit: int
-    ) -> list[Row]:
+    def stored_rows(self, bucket: bytes, start: bytes, end: bytes | None, limit: int) -> list[Row]:
         """The first `limit` committed rows with ``start <= key < end``."""
         raise NotImplementedError
 

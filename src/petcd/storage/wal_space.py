@@ -44,7 +44,7 @@ FIRST_SEGMENT_BYTES: Final = 8 << 20
 SLICE_BYTES: Final = 256 << 10
 # After each slice the thread rests this many times as long as it took, and as long again for each
 # of these bytes that the log writes in a second.  A quiet log has its spare within two seconds;
-# under full load, when zeros would take more from the disk than they give back, few spares are made.
+# under full load, when zeros would take more from the disk than they give back, few are made.
 REST_TIMES: Final = 3
 REST_LOG_BYTES: Final = 1_000_000
 SPARE_NAME: Final = "0.tmp"

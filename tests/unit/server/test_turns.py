@@ -1,4 +1,4 @@
-"""When a turn is taken: at once for a lone client, shared by all that one round of the loop brings."""
+"""When a turn is taken: at once for a lone client, shared by all that a round brings."""
 
 import pytest
 
