@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from petcd.raft.types import Entry, Message
+from petcd.server.network import PeerEvents
 from sim.loop import Process
 
 # One in so many messages travels in encoded form.
@@ -26,20 +27,6 @@ ENCODED_ONE_IN = 16
 STRAGGLE_S = 0.5
 ARRIVAL_GRID_S = 0.001
 SNAPSHOT_BYTES_PER_S = 10_000_000
-
-
-class PeerEvents(Protocol):
-    """What the network tells a member; see `petcd.server.network`."""
-
-    def received(self, message: Message) -> None: ...
-
-    def unreachable(self, member_id: int) -> None: ...
-
-    def snapshot_sent(self, member_id: int, ok: bool) -> None: ...
-
-    def snapshot_received(self, message: Message, snapshot: Any) -> None: ...
-
-    def is_removed(self, member_id: int) -> bool: ...
 
 
 class Weather(NamedTuple):
