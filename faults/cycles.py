@@ -23,7 +23,8 @@ from faults.workload import PER_SECOND, Workload
 from sim.check.history import History
 
 FLOOR_PER_SECOND = 50
-FLOOR_DURING = 5  # operations in a fault of a minority; elections may take most of the time
+FLOOR_DURING = 5  # operations in a fault of a minority that lasts longer than a fail-over
+FAIL_OVER_S = 4.5  # a deaf leader is heard until it notices, and the others wait from then on
 ALONE_S = 0.5  # of traffic before and after a fault
 ALONE_WINDOWS_MAX = 8  # of that length, until the floor is reached
 HEAL_TIMEOUT_S = 30.0
@@ -114,7 +115,7 @@ class Run:
     def judge_traffic(self, cycle: Cycle, fault: Fault, during: int) -> None:
         if min(cycle.before, cycle.after) < FLOOR_PER_SECOND:
             self.void.append(f"fewer than {FLOOR_PER_SECOND} operations a second: {cycle}")
-        if fault.majority and cycle.seconds > 3.0 and during < FLOOR_DURING:
+        if fault.majority and cycle.seconds > FAIL_OVER_S and during < FLOOR_DURING:
             self.void.append(f"fewer than {FLOOR_DURING} operations under the fault: {cycle}")
 
     async def same_hashes(self) -> None:
