@@ -1,6 +1,8 @@
 """Real servers of one cluster in this process: sockets on loopback, disks in a directory."""
 
 import asyncio
+import http.client
+import json
 import socket
 import threading
 
@@ -90,6 +92,17 @@ class ServerCluster:
             self._sockets[name] = [sock]
             self._connections[name] = Connection(sock, "test")
         return answer.decode(self._connections[name].unary(path, request.encode(), timeout_s))
+
+    def http(self, name, target):
+        """(status, JSON) of a GET."""
+        host, port = self.servers[name].client_addresses[0]
+        connection = http.client.HTTPConnection(host, port, timeout=10)
+        try:
+            connection.request("GET", target)
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        finally:
+            connection.close()
 
     def leader(self):
         """The name of the server that leads, None when none does."""

@@ -217,3 +217,19 @@ def test_numbers_tell_who_leads_and_what_runs(make):
             "etcd_server_read_indexes_failed_total 0.0",
         ):
             assert f"\n{line}\n" in text, line
+
+
+def test_v2_tells_the_leader_from_its_followers(make):
+    cluster = make("a", "b", "c")
+    cluster.start("a", "b", "c")
+    leader = cluster.leader()
+    ids = {name: f"{cluster.engine(name).member.id:x}" for name in "abc"}
+    for name in "abc":
+        status, body = cluster.http(name, "/v2/stats/leader")
+        if name != leader:
+            assert (status, body) == (403, {"message": "not current leader"})
+            continue
+        assert body["leader"] == ids[leader]
+        assert set(body["followers"]) == {ids[other] for other in "abc" if other != leader}
+    status, body = cluster.http(leader, "/v2/members/leader")
+    assert (status, body["name"]) == (200, leader)
