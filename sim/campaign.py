@@ -17,7 +17,9 @@ from typing import NamedTuple
 from sim.options import Options
 from sim.world import World
 
+# Of a failure are shown: the end of the traceback, and the last faults before.
 TRACE_LINES = 12
+NOTES = 6
 
 
 class Outcome(NamedTuple):
@@ -47,7 +49,8 @@ def run_seed(options: Options, history_path: str = "") -> Outcome:
     except Exception as error:  # whatever goes wrong in a world is the news that we are after
         failure = f"{type(error).__name__}: {error}"
         trace = traceback.format_exc().splitlines()
-        details = [*world.states(), *trace[-TRACE_LINES:]]
+        notes = [f"{note.time_s:.3f} {note.text}" for note in world.history.notes[-NOTES:]]
+        details = [*world.states(), f"at last: {', '.join(notes)}", *trace[-TRACE_LINES:]]
     if history_path:
         Path(history_path).write_text("\n".join(world.history.lines()) + "\n", encoding="utf-8")
     judgement, nemesis = world.judgement, world.nemesis
