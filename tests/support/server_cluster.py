@@ -93,12 +93,16 @@ class ServerCluster:
             self._connections[name] = Connection(sock, "test")
         return answer.decode(self._connections[name].unary(path, request.encode(), timeout_s))
 
-    def http(self, name, target):
-        """(status, JSON) of a GET."""
+    def http(self, name, target, form=None):
+        """(status, JSON) of a GET, or of a PUT with a form."""
         host, port = self.servers[name].client_addresses[0]
         connection = http.client.HTTPConnection(host, port, timeout=10)
         try:
-            connection.request("GET", target)
+            if form is None:
+                connection.request("GET", target)
+            else:
+                kind = {"Content-Type": "application/x-www-form-urlencoded"}
+                connection.request("PUT", target, form, kind)
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read())
         finally:

@@ -91,8 +91,8 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
     member.NotServedByLearner: (UNAVAILABLE, "etcdserver: rpc not supported for learner"),
     member.V2NotWritable: (
         FAILED_PRECONDITION,
-        "petcd: v2 writes are refused while the cluster has members of etcd, or members that were "
-        "added and have not started: etcd keeps the data of v2 apart",
+        "petcd: v2 writes are refused while the cluster has members of etcd, or members that have "
+        "not started and may be: etcd keeps the data of v2 apart",
     ),
     member.Stopped: (UNAVAILABLE, "etcdserver: server stopped"),
     MemberKnown: (FAILED_PRECONDITION, "etcdserver: member ID already exist"),

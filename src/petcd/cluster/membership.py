@@ -4,7 +4,6 @@
     bucket `members_removed`  key: id in hexadecimal, value: "removed"
     bucket `cluster`          key: "clusterVersion", value: "3.5.0"
                               keys of our own, that etcd does not look at:
-                              "petcdFounded", value: "1": the log was read from its beginning
                               "petcd/" and an id: what the member said it is, "" for etcd
 
 Invariants: an id once removed never comes back; a member is in exactly one of the two buckets;
@@ -24,7 +23,6 @@ MEMBERS_REMOVED = b"members_removed"
 CLUSTER = b"cluster"
 CLUSTER_VERSION_KEY = b"clusterVersion"
 REMOVED_VALUE = b"removed"
-_FOUNDED_KEY = b"petcdFounded"
 _KIND_PREFIX = b"petcd/"
 
 
@@ -129,7 +127,6 @@ class Membership:
         self._learners_max = learners_max
         self._members: dict[int, MemberInfo] = {}
         self._removed: set[int] = set()
-        self._is_founded = False
         self._kinds: dict[int, str] = {}
 
     def load(self) -> None:
@@ -140,7 +137,6 @@ class Membership:
             self._members[member.id] = member
         self._removed = {int(key, 16) for key, _ in self._backend.scan(MEMBERS_REMOVED, b"", None)}
         self.changes += 1
-        self._is_founded = self._backend.get(CLUSTER, _FOUNDED_KEY) is not None
         past_prefix = _KIND_PREFIX[:-1] + b"0"
         self._kinds = {
             int(key[len(_KIND_PREFIX) :], 16): value.decode()
@@ -168,10 +164,9 @@ class Membership:
         return self._members.get(self.local_id)
 
     def _look_at_kinds(self) -> None:
-        """A founder is taken for petcd until it says otherwise, a member that was added for etcd.
-        So is one of which nothing is known, since the list came with a snapshot of etcd."""
-        unknown = "petcd" if self._is_founded else ""
-        self.is_all_petcd = all(self._kinds.get(i, unknown) for i in self._members)
+        """One of whom nothing is known may be of etcd: it has not started, or the list came with a
+        snapshot of etcd."""
+        self.is_all_petcd = all(self._kinds.get(i) for i in self._members)
 
     # -- checks -------------------------------------------------------------------------------
 
@@ -217,15 +212,10 @@ class Membership:
 
     # -- changes ------------------------------------------------------------------------------
 
-    def add(self, member: MemberInfo, is_founder: bool = False) -> None:
+    def add(self, member: MemberInfo) -> None:
         """Add a member or learner."""
         self._put(member)
-        if not is_founder:
-            self._set_kind(member.id, "")
-        elif not self._is_founded:
-            self._is_founded = True
-            self._backend.put(CLUSTER, _FOUNDED_KEY, b"1")
-            self._look_at_kinds()
+        self._look_at_kinds()
 
     def promote(self, member_id: int) -> None:
         """Make a learner a voter."""

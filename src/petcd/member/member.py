@@ -252,7 +252,7 @@ class Member:
             membership.promote(member.id)
         else:
             membership.check_add(member)
-            membership.add(member, is_founder=not change.id)
+            membership.add(member)
 
     def _follow_leadership(self, now_s: float) -> None:
         """The leader alone watches lease expiry, from its first commit in the term on."""

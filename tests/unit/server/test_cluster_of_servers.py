@@ -233,3 +233,17 @@ def test_v2_tells_the_leader_from_its_followers(make):
         assert set(body["followers"]) == {ids[other] for other in "abc" if other != leader}
     status, body = cluster.http(leader, "/v2/members/leader")
     assert (status, body["name"]) == (200, leader)
+
+
+def test_v2_writes_wait_until_all_members_have_said_what_they_are(make):
+    """A founder that never started may be one of etcd, which keeps v2's data apart."""
+    cluster = make("a", "b", "c")
+    cluster.start("a", "b")
+    status, body = cluster.http("a", "/v2/keys/k", "value=1")
+    assert status == 500 and "v2 writes are refused" in body["cause"]
+    put(cluster, "a", b"/k")
+    assert cluster.http("b", "/v2/keys/k")[0] == 200
+    cluster.start("c")
+    for name in "abc":
+        status, body = cluster.http(name, f"/v2/keys/{name}", "value=1")
+        assert (status, body["action"]) == (201, "set")

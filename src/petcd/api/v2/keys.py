@@ -144,8 +144,21 @@ class KeysHandler:
     def _propose(self, request_id: int, body: bytes, context: Context) -> None:
         host = self._host
         if not host.member.membership.is_all_petcd:
-            self._fail(context[0], V2NotWritable(), context[1])
+            host.read(self._look_again, (request_id, body, context))
             return
+        self._propose_now(request_id, body, context)
+
+    def _look_again(self, write: tuple[int, bytes, Context], refusal: object) -> None:
+        """Everything that was committed is applied here now: who is petcd has had its say."""
+        request_id, body, context = write
+        if not isinstance(refusal, Exception) and self._host.member.membership.is_all_petcd:
+            self._propose_now(request_id, body, context)
+        else:
+            why = refusal if isinstance(refusal, Exception) else V2NotWritable()
+            self._fail(context[0], why, context[1])
+
+    def _propose_now(self, request_id: int, body: bytes, context: Context) -> None:
+        host = self._host
         if PUT_OVERHEAD_BYTES + len(body) >= host.room_bytes and b"\x12\x06DELETE" not in body[:24]:
             host.raise_nospace()
             self._fail(context[0], NoSpace(), context[1])
