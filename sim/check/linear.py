@@ -51,6 +51,8 @@ from sim.check.model import FIRST_REVISION, Model, has_written, may_write, seen_
 
 STEPS_MAX = 300_000
 """Revisions replayed, all branches of the search together, before giving up."""
+TRIES_MAX = 400_000
+"""Open operations tried in gaps before giving up: about two seconds."""
 
 NOBODY = -1
 """The client of leases that end by themselves."""
@@ -150,6 +152,8 @@ class _Case:
             [FIRST_REVISION, *self.writers, *self.readers, *self.seen, *self.shown]
         )
         self.deadlines = self._deadlines()
+        self.pinned = self._pinned(operations)
+        """id of an open operation -> the revision at which its value was seen."""
 
     def _sort(self, op: Operation) -> None:
         request, response = op.request, op.response
@@ -214,6 +218,32 @@ class _Case:
             if first[revision + 1][0] < first[revision][0]:
                 first[revision] = first[revision + 1]
         return first
+
+    def _pinned(self, operations: Sequence[Operation]) -> dict[int, int]:
+        """Values that only one operation may have written tell where it has its place."""
+        authors: dict[tuple[bytes, bytes], set[int]] = defaultdict(set)
+        copied: set[bytes] = set()
+        for op in operations:
+            for put in _puts(op.request):
+                authors[put.key, put.value].add(id(op))
+                if put.ignore_value:
+                    copied.add(put.key)
+        seen = {(kv.key, kv.value): kv.mod_revision for kv in self._facts()}
+        pinned: dict[int, int] = {}
+        for op in self.open:
+            for put in _puts(op.request):
+                revision = seen.get((put.key, put.value))
+                alone = len(authors[put.key, put.value]) == 1 and put.key not in copied
+                if revision is not None and alone:
+                    pinned[id(op)] = revision
+        return pinned
+
+    def _facts(self) -> Iterable[KeyValue]:
+        """All key-values that anybody was shown."""
+        for kvs in self.shown.values():
+            yield from kvs.values()
+        for events in self.seen.values():
+            yield from (event.kv for event in events if event.kind == "put")
 
     # ---- real time ----
 
@@ -293,6 +323,15 @@ class _Case:
         return dues
 
 
+def _puts(request: Any) -> Iterable[Put]:
+    """All puts that a request may do."""
+    if type(request) is Put:
+        yield request
+    elif type(request) is Txn:
+        for one in request.then + request.otherwise:
+            yield from _puts(one)
+
+
 def _writes(op: Operation) -> bool:
     return has_written(op.response)
 
@@ -326,6 +365,7 @@ class _Replay:
         self.model = Model()
         self.floors = case.floors()
         self.dues = case.dues()
+        self.tries = 0
         self.used = 0
         """Bit i: `case.open[i]` fills a gap already."""
         self.placed: list[tuple[int, int]] = []
@@ -343,7 +383,7 @@ class _Replay:
         steps = 0
         while revision <= self.case.last_revision:
             steps += 1
-            if steps > STEPS_MAX:
+            if steps > STEPS_MAX or self.tries > TRIES_MAX:
                 return Verdict([], {}, {}, undecided=True)
             if self._step(revision):
                 revision += 1
@@ -398,6 +438,8 @@ class _Replay:
         for index, op in enumerate(self.case.open):
             if self.used >> index & 1 or self.floors[id(op)] >= 2 * revision:
                 continue
+            if self.case.pinned.get(id(op), revision) != revision:
+                continue
             if op.call_s > latest_s or not self._agrees(revision, op):
                 continue
             if type(op.request) is Revoke and op.return_s is not None:
@@ -408,6 +450,7 @@ class _Replay:
 
     def _agrees(self, revision: int, op: Operation) -> bool:
         """Whether `op` would write now, and just what was seen of this revision."""
+        self.tries += 1
         if type(op.request) is Revoke and not self.model.keys_of_lease(op.request.id):
             return False
         mark = self.model.mark()

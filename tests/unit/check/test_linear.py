@@ -326,3 +326,24 @@ def test_ten_thousand_operations_are_one_pass(monkeypatch: pytest.MonkeyPatch) -
     verdict = linear.check(store.history.operations)
     assert not verdict.violations
     assert not verdict.undecided
+
+
+def test_a_value_that_was_seen_has_its_place() -> None:
+    """Three open puts and three gaps: what was seen of one decides where it is."""
+    operations = [
+        *[put(1, None, value, key=key) for key, value in ((b"k", b"x"), (b"l", b"y"))],
+        put(1, None, b"z", key=b"m"),
+        put(2, 3, b"c", 5, key=b"n"),
+        get(4, 5, kv(b"x", 4, create=4), 5),
+    ]
+    verdict = linear.check(operations)
+    assert not verdict.violations
+    assert [event.kv.key for event in verdict.changes[4]] == [b"k"]
+
+
+def test_a_search_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = PerfectStore(3, 300, clients=8, lost=0.3)
+    monkeypatch.setattr(linear, "TRIES_MAX", 5)
+    verdict = linear.check(store.history.operations)
+    assert verdict.undecided
+    assert not verdict.violations
