@@ -32,6 +32,7 @@ from typing import cast
 SENDER = re.compile(rb"(?i)\r\nX-Server-From: *([0-9a-f]+)\r\n")
 HEAD_BYTES_MAX = 8_192  # a caller that has not said by then who it is will not do so
 WAITING_BYTES_MAX = 4 << 20  # of one direction; beyond it the sender has to wait, as with TCP
+CLOSING_S = 0.05  # sockets close in the turns of the loop that follow
 PIECE_PERIOD_S = 0.000_2
 
 
@@ -85,6 +86,7 @@ class Network:
     async def close(self) -> None:
         for proxy in self.proxies:
             await proxy.stop()
+        await asyncio.sleep(CLOSING_S)
 
 
 class Proxy:
@@ -161,6 +163,8 @@ class Connection:
         except OSError:
             self.abort()
             return
+        if self not in self.proxy.connections:
+            self.abort()  # cut meanwhile
         self.request.run()
 
     def identify(self, data: bytes) -> None:

@@ -57,8 +57,8 @@ class Stand:
         self.network.names[member_id(answer)] = member.name
 
     async def close(self) -> None:
+        await asyncio.to_thread(self.cluster.close)
         await self.network.close()
-        self.cluster.close()
 
     async def sleep(self, least_s: float, most_s: float) -> None:
         await asyncio.sleep(self.chance.uniform(least_s, most_s))
