@@ -73,7 +73,13 @@ EXHIBITS = (
         "The late answer to an earlier round, before a pause, confirms a later one.",
         _STALE,
         _read_round_reuses_its_id,
-        options={"kinds": "pause,bad-weather,one-way-links", "interval_s": 1.0},
+        seeds=40,
+        options={
+            "kinds": "bad-weather",
+            "interval_s": 1.0,
+            "operations_per_s": 100.0,
+            "clients": 30,
+        },
     ),
     Exhibit(
         "read does not wait for apply",
