@@ -38,7 +38,7 @@ class Exhibit(NamedTuple):
     breaks: str
     laws: tuple[str, ...]
     defect: Callable[[], list[Patch]]
-    seeds: int = 20
+    seeds: int = 60
     options: dict[str, Any] = {}  # noqa: RUF012
     stage: Callable[[], list[Patch]] = list
 

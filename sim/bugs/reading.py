@@ -73,7 +73,6 @@ EXHIBITS = (
         "The late answer to an earlier round, before a pause, confirms a later one.",
         _STALE,
         _read_round_reuses_its_id,
-        seeds=40,
         options={
             "kinds": "bad-weather",
             "interval_s": 1.0,
