@@ -36,6 +36,7 @@ COMPILED = {
         "timed_heads", "patience", "router", "deadlines", "conduct",
         "http", "http1", "http1_head", "http1_body",
     ),
+    "peer": ("messages", "streams"),
     "member": ("apply", "member"),
     "member/v2": ("view", "listing", "nodes", "notes", "paths", "expiry", "stats", "watch"),
     "api/v3": ("kv",),
