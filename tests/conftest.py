@@ -1,4 +1,4 @@
-"""The order of the files: those that take minutes begin, so that none of them is left to the end."""
+"""The order of the files: long ones begin, so that none of them is left to the end."""
 
 from pathlib import PurePath
 
