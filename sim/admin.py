@@ -44,6 +44,7 @@ class Admin:
         self._world = world
         self._random = random
         self._number = len(world.slots)
+        self._gone: set[int] = set()  # ids of removed members, which never come back
         self._look()
 
     # -- what may be asked for ----------------------------------------------------------------
@@ -164,12 +165,15 @@ class Admin:
         world = self._world
         for slot in list(world.slots):
             if membership.is_removed(slot.id):
+                self._gone.add(slot.id)
                 world.retire(slot)
             elif slot.is_lost and self._random.random() < 0.2:
                 self._ask_to_remove(slot)
         places = {slot.id for slot in world.slots}
         members = membership.members()
         for member in members:
+            if member.id in self._gone:
+                continue  # who tells this has not heard of the removal
             if member.id not in places:
                 self._place(member, tuple(members))
             elif member.is_learner and self._random.random() < 0.2:

@@ -65,6 +65,9 @@ class Files(Protocol):
     def make_directory(self, path: str) -> None:
         """Make a directory (0700); one that exists is left as it is."""
 
+    def free_bytes(self, directory: str) -> int:
+        """Space that is left on the disk of a directory."""
+
     def rename(self, old: str, new: str) -> None:
         """Give a file or directory a new name; a file of that name is replaced in one step."""
 
@@ -146,6 +149,11 @@ class OsFiles:
         except FileExistsError:
             if not os.path.isdir(path):
                 raise
+
+    def free_bytes(self, directory: str) -> int:
+        """See Files."""
+        disk = os.statvfs(directory)
+        return disk.f_bavail * disk.f_frsize
 
     def rename(self, old: str, new: str) -> None:
         """rename(2)."""

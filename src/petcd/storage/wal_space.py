@@ -23,11 +23,13 @@ the log never queues behind more than one slice.  The log moves to the spare onc
 has is used up.
 
 A spare that cannot be made (a full disk) is no error: the log grows its file instead, and fails
-when that fails.  It does not do: naming segments, deciding when to cut.
+when that fails.  None is made where less than another segment's space would be left.  It does not
+do: naming segments, deciding when to cut.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -94,6 +96,7 @@ class SpareSegment:
             if not self.wanted or self.ready:
                 return False
             try:
+                self._leave_room()
                 if self._file is None:
                     self._file = self._files.create(self.path)
                     self._filled = 0
@@ -123,6 +126,11 @@ class SpareSegment:
                 self._file.close()
                 self._file = None
                 self._files.remove(self.path)
+
+    def _leave_room(self) -> None:
+        """A spare is a comfort: it may not take the last space from the log and the backend."""
+        if self._files.free_bytes(self._directory) < 2 * self._size - self._filled:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.path)
 
     def _give_up(self, error: OSError) -> None:
         self.wanted = False

@@ -23,13 +23,12 @@ class Conduct:
     Pings: grpc-go's rule; early pings without an answer of ours in between are strikes.
     """
 
-    __slots__ = ("_last_ping", "_ping_frames", "_strikes", "_tokens", "_tokens_at")
+    __slots__ = ("_last_ping", "_strikes", "_tokens", "_tokens_at")
 
     def __init__(self) -> None:
         self._tokens = float(RAPID_RESETS_BURST)
         self._tokens_at = 0.0
         self._last_ping = -PING_IDLE_INTERVAL_S
-        self._ping_frames = 0
         self._strikes = 0
 
     def reset(self, started: float, now: float) -> None:
@@ -42,12 +41,10 @@ class Conduct:
         if self._tokens < 0:
             raise Http2Error(ENHANCE_YOUR_CALM, "too many resets")
 
-    def ping(self, idle_frames: int, allowed_s: float, now: float) -> None:
-        """A PING came; pings are due every `allowed_s`. `idle_frames` counts the client's control
-        frames since our last answer: when it has not grown, there was an answer in between."""
-        answered = idle_frames <= self._ping_frames
+    def ping(self, answered: bool, allowed_s: float, now: float) -> None:
+        """A PING came; pings are due every `allowed_s`, or whenever there was an answer of ours
+        since the last one."""
         elapsed = now - self._last_ping
-        self._ping_frames = idle_frames
         self._last_ping = now
         if answered:
             self._strikes = 0

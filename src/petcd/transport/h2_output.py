@@ -43,6 +43,7 @@ class Http2Output:
     """
 
     __slots__ = (
+        "answered",
         "fast_limit",
         "idle",
         "idle_frames",
@@ -75,6 +76,7 @@ class Http2Output:
         self.turn_bytes = 0
         """Stream DATA in `out`: what exceeds a portion is queued, and so counted, instead."""
         self.idle_frames = 0
+        self.answered = False  # since the last PING of the peer
         """Control frames of the peer since the last progress: see `IDLE_FRAMES_MAX`."""
 
     def on_drained(self, stream: Stream) -> None:
@@ -159,6 +161,7 @@ class Http2Output:
             self.turn_bytes += size
             self.out.append(b"".join((size.to_bytes(3, "big"), b"\0\0", sender.sid, data)))
             self.idle_frames = 0
+            self.answered = True
         elif size:
             sender.chunks.append(memoryview(data))
             sender.queued_bytes += size
@@ -236,4 +239,5 @@ class Http2Output:
         sender.queued_bytes -= size
         self.queued_bytes -= size
         self.idle_frames = 0
+        self.answered = True
         return size

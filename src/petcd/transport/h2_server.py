@@ -367,7 +367,8 @@ class Http2ServerEngine(Http2Connection):
 
     def on_ping(self) -> None:
         allowed = self.limits.keepalive_min_time_s if self.streams else PING_IDLE_INTERVAL_S
-        self.conduct.ping(self.idle_frames, allowed, self.now)
+        self.conduct.ping(self.answered, allowed, self.now)
+        self.answered = False
 
     def on_stream_error(self) -> None:
         self.conduct.reset(self.now, self.now)
@@ -397,6 +398,7 @@ class Http2ServerEngine(Http2Connection):
         self.send_window -= size + 5
         self.message_bytes_sent += size
         self.idle_frames = 0
+        self.answered = True
         self.out.append(
             b"".join(
                 (

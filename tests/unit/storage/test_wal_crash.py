@@ -279,11 +279,12 @@ def test_a_full_disk_keeps_what_was_acknowledged(crash_disk: Any) -> None:
         carry_on(wal, left, work)
 
 
-def test_a_spare_that_finds_no_space_is_no_failure(crash_disk: Any) -> None:
+@pytest.mark.parametrize("space", [1 << 18, 3 << 19])
+def test_a_spare_that_would_leave_no_space_is_no_failure(crash_disk: Any, space: int) -> None:
     disk = crash_disk()
     options = {**OPTIONS, "segment_bytes": 1 << 20}
     wal = Wal.create(DIRECTORY, b"m", files=disk, **options)
-    disk.space = 1 << 18
+    disk.space = space
     wal.save(None, [Entry(0, 1, 1, bytes(600_000))])
     wal.sync()
     while wal.prepare():

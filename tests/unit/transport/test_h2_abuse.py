@@ -352,6 +352,16 @@ def test_pings_that_measure_bandwidth_after_each_answer_are_welcome(service: Ser
     assert not service.engine.closed
 
 
+def test_other_control_frames_between_an_answer_and_a_ping_do_not_count(service: Service) -> None:
+    window = f.frame(f.WINDOW_UPDATE, 0, sid(0), (1).to_bytes(4, "big"))
+    for number in range(100):
+        service.unary("Unary", b"x")
+        for _ in range(number % 4):
+            service.engine.receive(window, service.now)
+        _ping(service, 1, 0.001)
+    assert not service.engine.closed
+
+
 @pytest.mark.parametrize(
     "first", [b"GET / HTTP/1.1\r\n\r\n" * 2, b"PRI * HTTP/2.0\r\n\r\nSX\r\n\r\n"]
 )
