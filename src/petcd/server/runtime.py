@@ -87,6 +87,8 @@ class Runtime:
         self.room_bytes = room()
         self.sync_durations_s: Callable[[float], None] = lambda duration_s: None
         self.after_turn: list[Callable[[], None]] = []
+        # Sends the answers that are ready; the turn's end does so anyway, for a lone one it is late.
+        self.flush: Callable[[], None] = lambda: None
         self.mailbox = Mailbox(member, network, self.schedule_turn, lines)
         self.connections = Connections(member, network, election_timeout_s)
         self._loop = loop = surroundings.loop
@@ -378,6 +380,8 @@ class Runtime:
             waiter = pop(request_id, None)
             if waiter is not None:
                 waiter[0](waiter[1], outcome)
+        if 0 < len(outcomes) <= LONE_PROPOSALS:
+            self.flush()
         if ready.committed_entries:
             changes = self.member.store.take_changes()
             if changes:

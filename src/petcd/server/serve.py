@@ -208,6 +208,7 @@ class Server:
         limits = transport_limits(config)
         self._listener = Listener(router, self._endpoints.handle, limits)
         self._listener.after_receive = runtime.received
+        runtime.flush = self._listener.flush
         runtime.after_turn.append(self._listener.flush)
         for bound in sockets:
             await self._listener.start_on(bound)
