@@ -87,7 +87,7 @@ class Runtime:
         self.room_bytes = room()
         self.sync_durations_s: Callable[[float], None] = lambda duration_s: None
         self.after_turn: list[Callable[[], None]] = []
-        # Sends the answers that are ready; the turn's end does so anyway, for a lone one it is late.
+        # Sends the answers that are ready; for a lone one the end of the turn would be late.
         self.flush: Callable[[], None] = lambda: None
         self.mailbox = Mailbox(member, network, self.schedule_turn, lines)
         self.connections = Connections(member, network, election_timeout_s)
