@@ -83,10 +83,16 @@ async def run(server: Server, path: str, message: bytes, shape: Shape) -> tuple[
     with tempfile.TemporaryDirectory() as folder:
         body, log = Path(folder) / "body", Path(folder) / "log"
         body.write_bytes(b"\0" + len(message).to_bytes(4, "big") + message)
-        before = server.usage().cpu_s
-        output = await finished(h2load_command(server.port, path, shape, body, log))
-        cpu_s = server.usage().cpu_s - before
-        latencies_us = sorted(int(line.split("\t")[2]) for line in log.read_text().splitlines())
+        return await measured(server, shape, h2load_command(server.port, path, shape, body, log))
+
+
+async def measured(server: Server, shape: Shape, command: list[str]) -> tuple[Figures, int]:
+    """Runs h2load, which is told a log file; returns figures and the bytes of data that came."""
+    log = Path(command[command.index("--log-file") + 1])
+    before = server.usage().cpu_s
+    output = await finished(command)
+    cpu_s = server.usage().cpu_s - before
+    latencies_us = sorted(int(line.split("\t")[2]) for line in log.read_text().splitlines())
     check_all_succeeded(server, shape, output)
     per_second = float(expect(r"finished in [^,]*, ([\d.]+) req/s", output))
     data_bytes = int(expect(r"\((\d+)\) data", output))

@@ -10,15 +10,7 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
-from bench.h2load import (
-    Figures,
-    LoadFailed,
-    Shape,
-    check_all_succeeded,
-    expect,
-    finished,
-    percentile,
-)
+from bench.h2load import Figures, LoadFailed, Shape, measured
 from bench.requests import PUT_VALUE_BYTES
 from bench.servers import Server
 
@@ -114,15 +106,8 @@ async def run(
     """Sends the same request over and over: GET, or PUT with a form."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
-        before = server.usage().cpu_s
-        output = await finished(command(server.port, path, shape, log, Path(folder), form))
-        cpu_s = server.usage().cpu_s - before
-        latencies_us = sorted(int(line.split("\t")[2]) for line in log.read_text().splitlines())
-    check_all_succeeded(server, shape, output)
-    per_second = float(expect(r"finished in [^,]*, ([\d.]+) req/s", output))
-    data_bytes = int(expect(r"\((\d+)\) data", output))
-    p50, p99 = percentile(latencies_us, 50) / 1e3, percentile(latencies_us, 99) / 1e3
-    return Figures(per_second, p50, p99, cpu_s / shape.requests * 1e6), data_bytes
+        words = command(server.port, path, shape, log, Path(folder), form)
+        return await measured(server, shape, words)
 
 
 def command(
