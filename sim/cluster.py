@@ -36,7 +36,7 @@ from petcd.storage.wal_reader import valid_snapshots
 from petcd.transport.http import HttpRequest, HttpResponder
 from petcd.transport.router import Router
 from petcd.wire.internal import Metadata
-from sim.check.durable import Durable, RecordingWal
+from sim.check.durable import RecordingWal
 from sim.check.invariants import Invariants
 from sim.disk import Disk
 from sim.loop import Executor, Process, ProcessKilled, Schedule
@@ -77,7 +77,7 @@ class Run:
         self.backend_worker = Executor(self.process, random, 2, lambda: random.uniform(0, COMMIT_S))
         self.router = Router()
         self.log = RunLog(slot.info.name, slot.schedule)
-        self.wal: Wal | None = None
+        self.wal: RecordingWal | None = None
         self.engine: Engine | None = None
         self.v2: V2Endpoints | None = None
         self.port: Port | None = None
@@ -96,7 +96,7 @@ class Run:
             opened = self._open()
         except (StorageFailed, OSError) as error:  # the process says so and ends
             self._die(error)
-        assert isinstance(opened.log, Wal)
+        assert isinstance(opened.log, RecordingWal)
         self.wal = opened.log
         surroundings = Surroundings(
             process,
@@ -127,31 +127,30 @@ class Run:
         backend = MemoryBackend(disk.store)
         if not Wal.exists(WAL_DIR, disk):
             identity = slot.identity
-            wal = RecordingWal.create(
+            created = Wal.create(
                 WAL_DIR, identity.encode(), files=disk,
                 segment_bytes=slot.segment_bytes, background=False,
             )  # fmt: skip
-            self._record(wal)
+            log = self._recorded(created)
             if slot.founders:
-                return opening.found(wal, backend, identity, slot.founders)
-            return opening.join(wal, backend, identity)
+                return opening.found(log, backend, identity, slot.founders)
+            return opening.join(log, backend, identity)
         settle_memory(
             disk.store,
             lambda staged: load_applied(staged)[0],
             lambda index: any(r.index == index for r in valid_snapshots(WAL_DIR, disk)),
         )
         start = log_start(backend, WAL_DIR, disk)
-        wal, replay = RecordingWal.open(
+        reopened, replay = Wal.open(
             WAL_DIR, start, files=disk, segment_bytes=slot.segment_bytes, background=False
         )
-        self._record(wal).resumed(start, replay)
-        return opening.reopen(wal, replay, start, backend, lambda identity: slot.founders)
+        log = self._recorded(reopened)
+        log.record.resumed(start, replay)
+        return opening.reopen(log, replay, start, backend, lambda identity: slot.founders)
 
-    def _record(self, wal: Wal) -> Durable:
+    def _recorded(self, wal: Wal) -> RecordingWal:
         """From now on it is known what of the log is on the disk."""
-        assert isinstance(wal, RecordingWal)
-        wal.record = self.slot.invariants.durable(self.slot.id)
-        return wal.record
+        return RecordingWal(wal, self.slot.invariants.durable(self.slot.id))
 
     def _published(self) -> None:
         self.ready = True

@@ -5,7 +5,7 @@
 
     Wal.open()     ->  Durable.resumed    what a new run has found, which is on the disk as well
 
-`RecordingWal` is the production log that tells its `Durable` so. A member's `Durable` outlives its
+`RecordingWal` is the production log and tells its `Durable` so. A member's `Durable` outlives its
 runs; a disk that is replaced on purpose gets a new one.
 """
 
@@ -116,27 +116,33 @@ class Durable:
         return self.terms[index - self.base - 1] if index > self.base else 0
 
 
-class RecordingWal(Wal):
-    """The log, and a record of what of it is on the disk.
+class RecordingWal:
+    """The log, and a record of what of it is on the disk; see `petcd.server.opening.Log`.
 
-    Who makes or opens it sets `record`, and after `open` calls `record.resumed`.
+    It wraps the production log, since a compiled one has no subclasses.
     """
 
-    __slots__ = ("record",)
-
-    record: Durable
+    def __init__(self, wal: Wal, record: Durable) -> None:
+        self.record = record
+        self.prepare = wal.prepare
+        self.release_to = wal.release_to
+        self.purge = wal.purge
+        self.close = wal.close
+        self._wal = wal
 
     def save(self, hard_state: HardState | None, entries: list[Entry]) -> None:
         """See `Wal`."""
-        super().save(hard_state, entries)
+        if self._wal.owes_sync:
+            self.sync()
+        self._wal.save(hard_state, entries)
         self.record.saved(hard_state, entries)
 
     def sync(self) -> None:
         """See `Wal`."""
-        super().sync()
+        self._wal.sync()
         self.record.synced()
 
     def save_snapshot(self, index: int, term: int, conf_state: ConfState | None) -> None:
         """See `Wal`."""
-        super().save_snapshot(index, term, conf_state)
+        self._wal.save_snapshot(index, term, conf_state)
         self.record.snapshot(index, term)

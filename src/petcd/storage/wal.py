@@ -222,6 +222,11 @@ class Wal:
         return [segment.name for segment in self._segments]
 
     @property
+    def owes_sync(self) -> bool:
+        """Whether a batch was saved that the next ``save`` may not follow without a ``sync``."""
+        return self._owes_sync
+
+    @property
     def spare_failure(self) -> str:
         """Why no spare segment could be made (a full disk, mostly); empty when all is well."""
         return self._spare.failure

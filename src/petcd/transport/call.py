@@ -12,7 +12,7 @@ It does not frame: the connection does (`h2_server`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from petcd.transport import grpc_status as status
 from petcd.transport.h2_stream import DONE, MessageStream, prefix_refusal
@@ -22,6 +22,16 @@ from petcd.transport.router import UNARY, Method
 if TYPE_CHECKING:
     from petcd.transport.h2_server import Http2ServerEngine
     from petcd.transport.request_head import RequestHead
+
+
+class UnaryCall(Protocol):
+    """What it takes to answer one request, whatever it came by."""
+
+    def reply(self, body: bytes) -> None: ...
+
+    def reply_parts(self, parts: list[bytes]) -> None: ...
+
+    def fail(self, code: int, message: str) -> None: ...
 
 
 class Call(MessageStream):

@@ -17,7 +17,7 @@ from petcd.mvcc.range import RangeResult
 from petcd.mvcc.store import DeleteOutcome, PutOutcome
 from petcd.mvcc.txn import TxnResult
 from petcd.mvcc.validation import check_delete, check_put_fields, check_range, check_txn
-from petcd.transport.call import Call
+from petcd.transport.call import UnaryCall
 from petcd.transport.router import UNARY, Method, Router
 from petcd.wire.codec import DecodeError
 from petcd.wire.hot import (
@@ -87,7 +87,7 @@ class KvService:
 
     # -- range --------------------------------------------------------------------------------
 
-    def range(self, call: Call, body: bytes) -> None:
+    def range(self, call: UnaryCall, body: bytes) -> None:
         """Range: one key straight away when nothing must be waited for."""
         try:
             key = parse_range_key(body)
@@ -103,7 +103,7 @@ class KvService:
         else:
             self._host.read(self._serve_key, (call, key))
 
-    def _serve_key(self, context: tuple[Call, bytes], refusal: object) -> None:
+    def _serve_key(self, context: tuple[UnaryCall, bytes], refusal: object) -> None:
         call, key = context
         if isinstance(refusal, Exception):
             call.fail(*status_of(refusal))
@@ -116,7 +116,7 @@ class KvService:
         else:
             call.reply(range_response(header, [kv], False, 1))
 
-    def _range_general(self, call: Call, body: bytes) -> None:
+    def _range_general(self, call: UnaryCall, body: bytes) -> None:
         request = RangeRequest.decode(body)
         check_range(request)
         if request.serializable:
@@ -124,14 +124,14 @@ class KvService:
         else:
             self._host.read(self._serve_range, (call, request))
 
-    def _serve_range(self, context: tuple[Call, RangeRequest], refusal: object) -> None:
+    def _serve_range(self, context: tuple[UnaryCall, RangeRequest], refusal: object) -> None:
         call, request = context
         if isinstance(refusal, Exception):
             call.fail(*status_of(refusal))
             return
         self._host.drive(self._store.range_steps(request, framed=True), self._answer_range, call)
 
-    def _answer_range(self, call: Call, outcome: object) -> None:
+    def _answer_range(self, call: UnaryCall, outcome: object) -> None:
         if not isinstance(outcome, RangeResult):
             _fail(call, outcome)
             return
@@ -146,7 +146,7 @@ class KvService:
 
     # -- put ----------------------------------------------------------------------------------
 
-    def put(self, call: Call, body: bytes) -> None:
+    def put(self, call: UnaryCall, body: bytes) -> None:
         """Put: the body itself becomes the log entry."""
         try:
             key, value, lease, _, ignore_value, ignore_lease = parse_put(body)
@@ -166,7 +166,7 @@ class KvService:
             return
         host.propose(request_id, data, self._answer_put, call)
 
-    def _answer_put(self, call: Call, outcome: object) -> None:
+    def _answer_put(self, call: UnaryCall, outcome: object) -> None:
         if type(outcome) is int:
             call.reply(put_response(self._header(outcome), None))
         elif isinstance(outcome, PutOutcome):
@@ -174,18 +174,18 @@ class KvService:
         else:
             self._answer_refusal(call, outcome)
 
-    def _refuse_for_space(self, call: Call) -> None:
+    def _refuse_for_space(self, call: UnaryCall) -> None:
         self._host.raise_nospace()
         call.fail(*status_of(NoSpace()))
 
-    def _answer_refusal(self, call: Call, outcome: object) -> None:
+    def _answer_refusal(self, call: UnaryCall, outcome: object) -> None:
         if isinstance(outcome, NoSpace):
             self._host.raise_nospace()
         _fail(call, outcome)
 
     # -- delete -------------------------------------------------------------------------------
 
-    def delete_range(self, call: Call, body: bytes) -> None:
+    def delete_range(self, call: UnaryCall, body: bytes) -> None:
         """DeleteRange."""
         try:
             check_delete(DeleteRangeRequest.decode(body))
@@ -194,7 +194,7 @@ class KvService:
             return
         propose_body(self._host, call, DELETE_RANGE, body, self._answer_delete, call)
 
-    def _answer_delete(self, call: Call, outcome: object) -> None:
+    def _answer_delete(self, call: UnaryCall, outcome: object) -> None:
         if isinstance(outcome, DeleteOutcome):
             response = DeleteRangeResponse(
                 header=header_message(self._host, outcome.revision),
@@ -207,7 +207,7 @@ class KvService:
 
     # -- txn ----------------------------------------------------------------------------------
 
-    def txn(self, call: Call, body: bytes) -> None:
+    def txn(self, call: UnaryCall, body: bytes) -> None:
         """Txn: a read-only one is served like a read, any other goes through the log."""
         host = self._host
         try:
@@ -228,7 +228,7 @@ class KvService:
         else:
             propose_body(host, call, TXN, body, self._answer_txn, call, request)
 
-    def _serve_txn(self, context: tuple[Call, TxnRequest], refusal: object) -> None:
+    def _serve_txn(self, context: tuple[UnaryCall, TxnRequest], refusal: object) -> None:
         call, request = context
         if isinstance(refusal, Exception):
             call.fail(*status_of(refusal))
@@ -238,7 +238,7 @@ class KvService:
         except MvccError as error:
             call.fail(*status_of(error))
 
-    def _answer_txn(self, call: Call, outcome: object) -> None:
+    def _answer_txn(self, call: UnaryCall, outcome: object) -> None:
         if isinstance(outcome, TxnResult):
             call.reply(outcome.encode(self._header(outcome.revision)))
         else:
@@ -246,7 +246,7 @@ class KvService:
 
     # -- compact ------------------------------------------------------------------------------
 
-    def compact(self, call: Call, body: bytes) -> None:
+    def compact(self, call: UnaryCall, body: bytes) -> None:
         """Compact; with `physical` the answer waits until the rows are gone and it is on disk."""
         try:
             request = CompactionRequest.decode(body)
@@ -255,7 +255,7 @@ class KvService:
             return
         propose_body(self._host, call, COMPACTION, body, self._answer_compact, (call, request))
 
-    def _answer_compact(self, context: tuple[Call, CompactionRequest], outcome: object) -> None:
+    def _answer_compact(self, context: tuple[UnaryCall, CompactionRequest], outcome: object) -> None:
         call, request = context
         if isinstance(outcome, Exception):
             call.fail(*status_of(outcome))
@@ -271,6 +271,6 @@ class KvService:
             answer()
 
 
-def _fail(call: Call, outcome: object) -> None:
+def _fail(call: UnaryCall, outcome: object) -> None:
     assert isinstance(outcome, Exception), outcome
     call.fail(*status_of(outcome))

@@ -5,14 +5,14 @@ from typing import Any
 from petcd.api.errors import status_of
 from petcd.api.host import Finish, Host
 from petcd.member.errors import RequestTooLarge
-from petcd.transport.call import Call
+from petcd.transport.call import UnaryCall
 from petcd.wire.hot import internal_request
 from petcd.wire.kv import TxnRequest
 
 
 def propose_body(
     host: Host,
-    call: Call,
+    call: UnaryCall,
     field_number: int,
     body: bytes,
     finish: Finish,
