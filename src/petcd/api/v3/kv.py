@@ -255,7 +255,9 @@ class KvService:
             return
         propose_body(self._host, call, COMPACTION, body, self._answer_compact, (call, request))
 
-    def _answer_compact(self, context: tuple[UnaryCall, CompactionRequest], outcome: object) -> None:
+    def _answer_compact(
+        self, context: tuple[UnaryCall, CompactionRequest], outcome: object
+    ) -> None:
         call, request = context
         if isinstance(outcome, Exception):
             call.fail(*status_of(outcome))
