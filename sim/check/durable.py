@@ -1,6 +1,6 @@
 """What the disks of all members certainly hold of the raft logs, for `invariants`.
 
-    log.save(...)  ->  Durable.saved      written, may be lost
+    log.save(...)  ->  Durable.saved      from now on it may be there, and may be lost
     log.sync()     ->  Durable.synced     from now on it must survive everything
 
     Wal.open()     ->  Durable.resumed    what a new run has found, which is on the disk as well
@@ -37,7 +37,7 @@ class Durable:
         self._pending: list[tuple[HardState | None, list[Entry]]] = []
 
     def saved(self, hard_state: HardState | None, entries: list[Entry]) -> None:
-        """A batch was written."""
+        """A batch is being written; if the process dies in that, all of it may be there."""
         self._pending.append((hard_state, entries))
 
     def synced(self) -> None:
@@ -134,8 +134,8 @@ class RecordingWal:
         """See `Wal`."""
         if self._wal.owes_sync:
             self.sync()
-        self._wal.save(hard_state, entries)
         self.record.saved(hard_state, entries)
+        self._wal.save(hard_state, entries)
 
     def sync(self) -> None:
         """See `Wal`."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from sim.check import hashes, leases, linear, watching
 from sim.check.history import Compact, History, Violation
 from sim.check.model import has_written
+from sim.check.silence import Silence
 
 
 class Judgement(NamedTuple):
@@ -42,7 +43,7 @@ def judge(
     """
     answered = {op.revision for op in history.operations if has_written(op.response)}
     seen = watching.seen_events(history.watchers, answered)
-    verdict = linear.check(history.operations, seen)
+    verdict = linear.check(history.operations, seen, Silence(history.watchers).denies)
     violations = list(verdict.violations)
     truth = None if verdict.violations or verdict.undecided else verdict.changes
     compacted = max(

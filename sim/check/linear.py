@@ -10,8 +10,8 @@ order of what was answered is known, up to reads of one revision, which commute:
     3. gaps: a revision that no answered write made is the work of one whose outcome is unknown, of
        a lease that ended, or of a revoke (whose response tells another revision)
 
-A gap is filled by what was seen of its revision (in any response, or by a watcher), by real time,
-and for the rest by search: each candidate is tried, with a memo on (revision, data, candidates
+A gap is filled by what was seen of its revision (in any response, or by a watcher) and what was not
+(by a watcher that saw later ones), by real time, and for the rest by search: each candidate is tried, with a memo on (revision, data, candidates
 used). So a history without open questions costs one pass, and the search only what is unknown.
 
 Serializable reads may be stale: they must equal the state at their revision, which must not lie in
@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from typing import Any, NamedTuple
 
@@ -53,9 +53,12 @@ STEPS_MAX = 300_000
 """Revisions replayed, all branches of the search together, before giving up."""
 TRIES_MAX = 400_000
 """Open operations tried in gaps before giving up: about two seconds."""
+PATIENCE_S = 10.0
+"""A request that was made this long before its neighbours has hardly been executed with them."""
 
 NOBODY = -1
 """The client of leases that end by themselves."""
+Denial = Callable[[int, Sequence[Event]], bool]
 _UNRANKED = (KeepAlive, TimeToLive)  # answered from a member's own state, whatever its age
 
 
@@ -74,17 +77,25 @@ class Verdict(NamedTuple):
 
 
 def check(
-    operations: Sequence[Operation], seen: Mapping[int, Iterable[Event]] | None = None
+    operations: Sequence[Operation],
+    seen: Mapping[int, Iterable[Event]] | None = None,
+    denies: Denial | None = None,
 ) -> Verdict:
     """Judge a history that begins with an empty store.
 
     `seen`: events by revision that somebody saw besides the operations, not necessarily all of a
-    revision (`watching.seen_events` collects them).
+    revision (`watching.seen_events` collects them). `denies(revision, changes)`: whether somebody
+    would have seen these changes and did not (`silence.Silence`). It rules out guesses only: when
+    nothing else fits, the changes count, and whoever did not see them is to blame.
     """
     case = _Case(operations, seen or {})
     violations = case.check_times() + check_sessions(operations)
     if violations:
         return Verdict(violations, {}, {})
+    if denies is not None:
+        verdict = _Replay(case, denies).run()
+        if not verdict.violations and not verdict.undecided:
+            return verdict
     return _Replay(case).run()
 
 
@@ -245,6 +256,12 @@ class _Case:
         for events in self.seen.values():
             yield from (event.kv for event in events if event.kind == "put")
 
+    def written_s(self, revision: int) -> float:
+        """When the last answered write up to this revision was asked for."""
+        while revision > FIRST_REVISION and revision not in self.writers:
+            revision -= 1
+        return self.writers[revision].call_s if revision in self.writers else 0.0
+
     # ---- real time ----
 
     def check_times(self) -> list[Violation]:
@@ -360,8 +377,9 @@ class _Choice:
 class _Replay:
     """The search: revision by revision, back to the last choice when something does not fit."""
 
-    def __init__(self, case: _Case) -> None:
+    def __init__(self, case: _Case, denies: Denial | None = None) -> None:
         self.case = case
+        self.denies = denies
         self.model = Model()
         self.floors = case.floors()
         self.dues = case.dues()
@@ -434,6 +452,7 @@ class _Replay:
     def _candidates(self, revision: int) -> list[tuple[int, Operation]]:
         """Open operations that may have made this revision; the likeliest last."""
         latest_s = self.case.deadlines[revision][0]
+        fresh_s = self.case.written_s(revision) - PATIENCE_S
         found: dict[Any, tuple[int, Operation]] = {}
         for index, op in enumerate(self.case.open):
             if self.used >> index & 1 or self.floors[id(op)] >= 2 * revision:
@@ -446,7 +465,11 @@ class _Replay:
                 found[index] = (index, op)  # it has a date by which it must be placed
             elif op.request not in found:
                 found[op.request] = (index, op)
-        return list(found.values())[::-1]
+        fresh, forgotten = [], []
+        for option in found.values():
+            is_fresh = option[1].call_s >= fresh_s or option[1].client == NOBODY
+            (fresh if is_fresh else forgotten).append(option)
+        return forgotten + fresh[::-1]
 
     def _agrees(self, revision: int, op: Operation) -> bool:
         """Whether `op` would write now, and just what was seen of this revision."""
@@ -456,7 +479,9 @@ class _Replay:
         mark = self.model.mark()
         _, changes = self.model.apply(op.request)
         self.model.undo(mark)
-        return bool(changes) and not self._unseen(revision, changes)
+        if not changes or self._unseen(revision, changes):
+            return False
+        return self.denies is None or not self.denies(revision, changes)
 
     def _unseen(self, revision: int, changes: list[Event]) -> str:
         """What was seen of `revision` and is not among `changes`; empty if there is nothing."""
