@@ -88,7 +88,7 @@ class Admin:
     def lose_a_disk(self) -> bool:
         """A disk is gone for good; its member is removed, and another one will be added."""
         slots = self._world.slots
-        if self._changing() or len(slots) < MEMBERS_MIN or len(running(slots)) < len(slots):
+        if len(slots) < MEMBERS_MIN or self._changing() or not self._all_know_all():
             return False
         slot = self._random.choice(slots)
         slot.is_lost = True
@@ -122,6 +122,16 @@ class Admin:
             membership is None
             or any(slot.is_lost for slot in self._world.slots)
             or any(member.is_learner for member in membership.members())
+        )
+
+    def _all_know_all(self) -> bool:
+        """Whether all run and list the same: then the others are a majority for each of them."""
+        slots = self._world.slots
+        ids = {slot.id for slot in slots}
+        return all(
+            slot.engine is not None
+            and {member.id for member in slot.engine.member.membership.members()} == ids
+            for slot in slots
         )
 
     def _add(self, is_learner: bool) -> None:

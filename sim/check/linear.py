@@ -10,9 +10,10 @@ order of what was answered is known, up to reads of one revision, which commute:
     3. gaps: a revision that no answered write made is the work of one whose outcome is unknown, of
        a lease that ended, or of a revoke (whose response tells another revision)
 
-A gap is filled by what was seen of its revision (in any response, or by a watcher) and what was not
-(by a watcher that saw later ones), by real time, and for the rest by search: each candidate is tried, with a memo on (revision, data, candidates
-used). So a history without open questions costs one pass, and the search only what is unknown.
+A gap is filled by what was seen of its revision (in any response, or by a watcher), by what a
+watcher would have seen and did not, by real time, and for the rest by search: each candidate is
+tried, with a memo on (revision, data, candidates used). So a history without open questions costs
+one pass, and the search only what is unknown.
 
 Serializable reads may be stale: they must equal the state at their revision, which must not lie in
 the future. And within a session no response may be older than one before.

@@ -5,10 +5,14 @@ from __future__ import annotations
 from perfect_store import PerfectStore
 
 from sim.check.history import (
+    Event,
     HashSample,
     History,
+    KeyValue,
     MemberSample,
     Message,
+    Operation,
+    Put,
     PutResponse,
     Watch,
 )
@@ -58,3 +62,20 @@ def test_each_checker_has_its_say() -> None:
     writes = [op for op in history.operations if isinstance(op.response, PutResponse)]
     writes[-1].revision = writes[0].revision
     assert "two writes have one revision" in laws(history)
+
+
+def test_a_watcher_that_saw_nothing_rules_out_a_guess() -> None:
+    """Two puts were never answered and one revision is open: the watched key stayed as it was."""
+    history = History()
+    for client, key in enumerate((b"a", b"b"), 1):
+        history.operations.append(Operation(client, client, 1, 0.0, Put(key, b"lost")))
+    last = Operation(3, 3, 1, 2.0, Put(b"a", b"kept"), 3.0, PutResponse(None), 3)
+    history.operations.append(last)
+    watcher = history.watch(99, 99, 1, Watch(b"a", b"", 2))
+    kept = Event("put", KeyValue(b"a", b"kept", 3, 3, 1, 0))
+    watcher.messages.append(Message("events", 4.0, 3, (kept,)))
+    assert not judge(history).violations
+
+    told = kept._replace(kv=kept.kv._replace(create_revision=2, version=2))
+    watcher.messages[0] = Message("events", 4.0, 3, (told,))
+    assert [each.law for each in judge(history).violations] == ["a watch left out an event"]
