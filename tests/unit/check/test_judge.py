@@ -5,6 +5,8 @@ from __future__ import annotations
 from perfect_store import PerfectStore
 
 from sim.check.history import (
+    Delete,
+    DeleteResponse,
     Event,
     HashSample,
     History,
@@ -65,17 +67,20 @@ def test_each_checker_has_its_say() -> None:
 
 
 def test_a_watcher_that_saw_nothing_rules_out_a_guess() -> None:
-    """Two puts were never answered and one revision is open: the watched key stayed as it was."""
+    """Two puts were never answered and one revision is open: the watched key was left alone."""
     history = History()
+    history.operations.append(
+        Operation(3, 3, 1, 0.0, Put(b"a", b"first"), 0.1, PutResponse(None), 2)
+    )
     for client, key in enumerate((b"a", b"b"), 1):
-        history.operations.append(Operation(client, client, 1, 0.0, Put(key, b"lost")))
-    last = Operation(3, 3, 1, 2.0, Put(b"a", b"kept"), 3.0, PutResponse(None), 3)
-    history.operations.append(last)
-    watcher = history.watch(99, 99, 1, Watch(b"a", b"", 2))
-    kept = Event("put", KeyValue(b"a", b"kept", 3, 3, 1, 0))
-    watcher.messages.append(Message("events", 4.0, 3, (kept,)))
+        history.operations.append(Operation(client, client, 1, 0.2, Put(key, b"lost")))
+    deleted = Operation(3, 3, 1, 2.0, Delete(b"a"), 3.0, DeleteResponse(1), 4)
+    history.operations.append(deleted)
+    watcher = history.watch(99, 99, 1, Watch(b"a", b"", 3))
+    watcher.messages.append(
+        Message("events", 4.0, 4, (Event("delete", KeyValue(b"a", b"", 0, 4, 0, 0)),))
+    )
     assert not judge(history).violations
 
-    told = kept._replace(kv=kept.kv._replace(create_revision=2, version=2))
-    watcher.messages[0] = Message("events", 4.0, 3, (told,))
+    assert history.operations.pop(2).request.key == b"b"
     assert [each.law for each in judge(history).violations] == ["a watch left out an event"]
