@@ -37,7 +37,7 @@ COMPILED = {
         "http", "http1", "http1_head", "http1_body",
     ),
     "peer": ("messages", "streams"),
-    "member": ("apply", "member"),
+    "member": ("apply", "member", "quota"),
     "member/v2": ("view", "listing", "nodes", "notes", "paths", "expiry", "stats", "watch"),
     "api/v3": ("kv",),
     "api/v2": (

@@ -211,8 +211,11 @@ def merge(message: Any, tables: Tables, data: bytes, pos: int, end: int, depth: 
         raise DecodeError(f"{type(message).__name__}: truncated")
 
 
-def _from_varint(kind: int, number: int) -> int:
-    """What an unsigned 64-bit number means in a field of this kind (excess bits are dropped)."""
+def _from_varint(kind: int, number: int) -> Any:
+    """What an unsigned 64-bit number means in a field of this kind (excess bits are dropped).
+
+    Any: compiled, a function of ints would make ints of bools.
+    """
     if kind == BOOL:
         return number != 0
     if kind == UINT64:
