@@ -31,9 +31,11 @@ from petcd.server.network import Network
 from petcd.server.opening import Log
 from petcd.server.patience import Connections
 from petcd.server.reads import ReadQueue
+from petcd.server.slowness import Slowness
 from petcd.server.surroundings import Surroundings
 from petcd.server.waiting import Waiting
 from petcd.wire.hot import header_prefix, internal_request, parse_internal
+from petcd.wire.kv import RangeRequest
 from petcd.wire.maintenance import AlarmAction, AlarmRequest, AlarmType
 
 # etcd refuses proposals 5,000 entries behind the applied index; here committed entries are applied
@@ -74,6 +76,7 @@ class Runtime:
         room: Callable[[], int],
         die: Callable[[BaseException], None],
         lines: LogLines,
+        slowness: Slowness,
         election_timeout_s: float,
         request_timeout_s: float,
         max_request_bytes: int,
@@ -89,7 +92,9 @@ class Runtime:
         self.after_turn: list[Callable[[], None]] = []
         # Sends the answers that are ready; for a lone one the end of the turn would be late.
         self.flush: Callable[[], None] = lambda: None
-        self.mailbox = Mailbox(member, network, self.schedule_turn, lines)
+        self.mailbox = Mailbox(
+            member, network, self.schedule_turn, lines, slowness.heartbeat_sent
+        )
         self.connections = Connections(member, network, election_timeout_s)
         self._loop = loop = surroundings.loop
         self._log_worker = surroundings.log_worker
@@ -99,12 +104,15 @@ class Runtime:
         self._committer = committer
         self._room = room
         self._die = die
+        self._slowness = slowness
+        self._slow_apply_s = slowness.apply_s
+        self._slow_call_s = slowness.call_s
         self._election_timeout_s = election_timeout_s
         self._queue: list[bytes] = []
         self._changes: list[ConfChange] = []
         self._waiting = Waiting(request_timeout_s, self.connections.late)
         self._waiters = self._waiting.by_id
-        self._reads = ReadQueue(member, self.next_request_id, request_timeout_s)
+        self._reads = ReadQueue(member, self.next_request_id, request_timeout_s, slowness)
         # A commit index that is not in the log yet. It is no promise to anybody, so it travels with
         # the next batch instead of costing a write of its own; a restart finds out again.
         self._hard_state: HardState | None = None
@@ -117,6 +125,7 @@ class Runtime:
         self._stopped = False
         self._now_s = loop.time()
         self._sync_average_s = 0.0
+        self._turn_sync_s = 0.0  # how long the loop was held up by syncs since `_now_s`
         self._id_prefix = (member.id & 0xFFFF) << 48
         self._id_suffix = (surroundings.wall_ns() // 1_000_000 & 0xFF_FFFF_FFFF) << 8
 
@@ -199,6 +208,12 @@ class Runtime:
             self._reads.add(serve, context)
             self.schedule_turn()
 
+    def range_ended(self, started_s: float, request: RangeRequest, response_bytes: int) -> None:
+        """See `petcd.api.host.Host`."""
+        took_s = self._loop.time() - started_s
+        if took_s > self._slow_apply_s:
+            self._slowness.read(took_s, request, response_bytes)
+
     def raise_nospace(self) -> None:
         """See `petcd.api.host.Host`."""
         if self._alarm_due or self.member.alarms.nospace:
@@ -268,6 +283,7 @@ class Runtime:
         if self._stopped:
             return
         self._now_s = self._loop.time()
+        self._turn_sync_s = 0.0
         self._crowded = len(self._queue) > LONE_PROPOSALS
         more = False
         try:
@@ -340,7 +356,9 @@ class Runtime:
         started_s = self._stopwatch_s()
         if self._sync_average_s < INLINE_SYNC_S:
             self._log.sync()
-            self._note_sync(self._stopwatch_s() - started_s)
+            took_s = self._stopwatch_s() - started_s
+            self._turn_sync_s += took_s
+            self._note_sync(took_s)
             return True
         self._syncing = True
         self._sync_started_s = self._now_s
@@ -356,8 +374,11 @@ class Runtime:
         if error is not None:
             self._die(error)
             return
+        if self._stopped:
+            return
         self._note_sync(self._stopwatch_s() - started_s)
         self._now_s = self._loop.time()
+        self._turn_sync_s = 0.0
         try:
             self._complete(ready)
         except Exception as broken:  # as in a turn
@@ -374,7 +395,10 @@ class Runtime:
             self.mailbox.send_after_sync(ready)
         for state in ready.read_states:
             self._reads.confirmed(state.context, state.index)
-        outcomes = self.member.complete(ready, self._now_s)
+        if ready.committed_entries:
+            outcomes = self._apply(ready)
+        else:
+            outcomes = self.member.complete(ready, self._now_s)
         pop = self._waiters.pop
         for request_id, outcome in outcomes:
             waiter = pop(request_id, None)
@@ -388,6 +412,21 @@ class Runtime:
                 self._watchers.notify(changes)
             self.room_bytes = self._room()
             self._committer.maybe_commit()
+
+    def _apply(self, ready: Ready) -> list[tuple[int, object]]:
+        """Complete a batch with committed entries, and say so when it takes long."""
+        started_s = self._stopwatch_s()
+        outcomes = self.member.complete(ready, self._now_s)
+        took_s = self._stopwatch_s() - started_s
+        if took_s > self._slow_apply_s:
+            self._slowness.applied(took_s, ready.committed_entries)
+        if outcomes:
+            first = self._waiters.get(outcomes[0][0])
+            if first is not None:
+                now_s = self._now_s + self._turn_sync_s + took_s
+                if now_s - first[2] > self._slow_call_s:
+                    self._slowness.answered(now_s, first[2], first[1], ready.committed_entries)
+        return outcomes
 
     def save_hard_state(self) -> None:
         """Put the commit index into the log now; for who is about to rely on it."""

@@ -84,3 +84,23 @@ def test_the_log_is_not_cut_while_a_worker_syncs_it(lone):
         arrive(lone, 1)
         lone.run(0.2)
     assert at_the_log and not any(at_the_log)
+
+
+def test_what_was_being_synced_when_the_member_stopped_is_left_to_the_next_start(lone):
+    """Backend and log are closed by the time the worker is done."""
+    node = lone["a"]
+    runtime = node.engine.runtime
+    node.slow_sync_s = 0.05
+    for _ in range(5):
+        arrive(lone, 1)
+        lone.run(0.06)
+    arrive(lone, 1)
+    lone.run_until(lambda: runtime.is_syncing)
+    arrive(lone, 1)
+    lone.run(0.06)  # what is being synced now commits what was synced before
+    assert runtime.is_syncing
+    applied = node.member.applied_index
+    node.engine.stop()
+    node.engine.finish()
+    lone.run(1.0)
+    assert node.member.applied_index == applied
