@@ -12,9 +12,9 @@ class UrlPicker:
         self.update(urls)
 
     def update(self, urls: Sequence[str]) -> None:
-        """The peer has other URLs now. There is always one at least."""
-        assert urls, "a peer without URLs"
-        self._urls = [url.rstrip("/") for url in urls]
+        """The peer has other URLs now. One without any, as a member of etcd may let it happen, is
+        not reached."""
+        self._urls = [url.rstrip("/") for url in urls] or [""]
         self._picked = 0
 
     def pick(self) -> str:

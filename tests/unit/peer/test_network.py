@@ -130,6 +130,20 @@ def test_a_removed_peer_hears_nothing_more_and_is_told(tmp_path: Path) -> None:
     run(tmp_path, scenario)
 
 
+def test_a_peer_without_urls_is_not_reached_until_it_has_some(tmp_path: Path) -> None:
+    async def scenario(a: Endpoint, b: Endpoint) -> None:
+        b.knows(a)
+        a.network.add(B, [])
+        a.network.send([resp(1)])
+        a.network.update(B, [])
+        await a.news.until(lambda: B in a.news.unreachables)
+        assert not b.news.messages
+        a.network.update(B, [b.url])
+        await streams_open(b, a)
+
+    run(tmp_path, scenario)
+
+
 def test_messages_of_a_removed_member_are_refused(tmp_path: Path) -> None:
     async def scenario(a: Endpoint, b: Endpoint) -> None:
         b.news.removed.add(A)

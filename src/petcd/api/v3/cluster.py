@@ -106,14 +106,18 @@ class ClusterService:
         self._host.reconfiguration.remove(request.ID, self._answer, context)
 
     def member_update(self, call: Call, body: bytes) -> None:
-        """MemberUpdate: other peer URLs. As in etcd they are not looked into."""
+        """MemberUpdate: other peer URLs. etcd does not look into them here, and then the other
+        members end when they cannot use them."""
         try:
             request = MemberUpdateRequest.decode(body)
+            read_peer_urls(request.peerURLs)
         except DecodeError as error:
             call.fail(*status_of(error))
-            return
-        context = (call, MemberUpdateResponse)
-        self._host.reconfiguration.update(request.ID, request.peerURLs, self._answer, context)
+        except BadPeerUrls:
+            call.fail(INVALID_ARGUMENT, _BAD_URLS)
+        else:
+            context = (call, MemberUpdateResponse)
+            self._host.reconfiguration.update(request.ID, request.peerURLs, self._answer, context)
 
     def member_promote(self, call: Call, body: bytes) -> None:
         """MemberPromote: a learner that is in sync becomes a voter."""
