@@ -34,11 +34,19 @@ def start_anew(
     start: FirstStart,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> Opened:
-    """Make the files of a member that never ran. Raises the storage room's errors."""
+    """Make the files of a member that never ran. Raises DataUnusable and the storage room's
+    errors."""
     opening = Opening(config, random.randrange, progress)
     identity = start.identity
-    wal = Wal.create(data_dir.wal_path, identity.encode(), files=_files(config))
     backend = LmdbBackend(data_dir.db_path)
+    applied_index, _ = load_applied(backend)
+    if applied_index:
+        backend.close()
+        raise DataUnusable(
+            f"the store {data_dir.db_path} is there (index {applied_index}), but no log in "
+            f"{data_dir.wal_path}: was another --wal-dir given before?"
+        )
+    wal = Wal.create(data_dir.wal_path, identity.encode(), files=_files(config))
     if start.founders:
         return opening.found(wal, backend, identity, start.founders)
     return opening.join(wal, backend, identity)

@@ -8,6 +8,7 @@ import pytest
 
 from petcd.client.errors import ClientError
 from petcd.server.config import ConfigError
+from petcd.server.opening import DataUnusable
 from petcd.storage.errors import DataDirForeign, DataDirLocked
 from petcd.version import ETCD_VERSION
 from petcd.wire import cluster, health, kv, lease, maintenance
@@ -308,6 +309,32 @@ def test_a_taken_port_is_told_before_anything_is_written(start, tmp_path):
     with config_error:
         start("other", initial_cluster_token="x", listen_metrics_urls=taken)
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("urls", [[], [""], ["127.0.0.1:2380"], ["http://127.0.0.1"]])
+def test_peer_urls_that_nobody_can_use_are_refused(start, urls):
+    """In the log they could not be refused any more, and every other member would have them."""
+    member = start()
+    for name, kind in ((b"MemberAdd", "Add"), (b"MemberUpdate", "Update")):
+        request = getattr(cluster, f"Member{kind}Request")(peerURLs=urls)
+        answer = getattr(cluster, f"Member{kind}Response")
+        refused = failure(member.call, b"/etcdserverpb.Cluster/" + name, request, answer)
+        assert refused == (3, "etcdserver: given member URLs are invalid")
+
+
+@pytest.mark.parametrize("other_place", [True, False])
+def test_a_store_without_its_log_is_refused_and_left_as_it_is(start, tmp_path, other_place):
+    """As when --wal-dir is forgotten."""
+    member = start()
+    put(member, b"k", b"v")
+    name = member.server.config.data_dir
+    member.stop()
+    wal = tmp_path / "moved"
+    os.rename(os.path.join(name, "member", "wal"), wal)
+    elsewhere = str(tmp_path / "empty") if other_place else ""
+    with pytest.raises(DataUnusable, match="no log"):
+        start(wal_dir=elsewhere)
+    assert get(start(wal_dir=str(wal)), b"k").kvs[0].value == b"v"
 
 
 # -- space ------------------------------------------------------------------------------------
