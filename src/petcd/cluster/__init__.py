@@ -16,6 +16,8 @@ from petcd.cluster.membership import (
     NotALearner,
     PeerUrlKnown,
     TooManyLearners,
+    is_promotion,
+    promotion,
 )
 
 __all__ = [
@@ -29,6 +31,8 @@ __all__ = [
     "TooManyLearners",
     "cluster_id",
     "format_id",
+    "is_promotion",
     "member_id",
     "parse_id",
+    "promotion",
 ]

@@ -81,6 +81,17 @@ class MemberInfo:
         )
 
 
+def promotion(member_id: int) -> bytes:
+    """etcd's JSON of the change that makes a learner a voter."""
+    fields = {"id": member_id, "peerURLs": None, "isPromote": True}
+    return json.dumps(fields, separators=(",", ":")).encode()
+
+
+def is_promotion(data: bytes) -> bool:
+    """Whether the JSON of a member that is added is a `promotion` of one that is there."""
+    return bool(json.loads(data).get("isPromote"))
+
+
 class ChangeRefused(Exception):
     """A membership change that the state machine does not accept; `member_id` names whom."""
 

@@ -23,10 +23,9 @@ failed write ends the process and is never retried.
 Nothing here reads a clock, draws a random number, opens a file or a socket.
 """
 
-import json
 from collections.abc import Sequence
 
-from petcd.cluster import ChangeRefused, MemberInfo, Membership
+from petcd.cluster import ChangeRefused, MemberInfo, Membership, is_promotion
 from petcd.member.apply import Applier, Outcome
 from petcd.member.errors import NoLeader
 from petcd.member.meta import MetaBackend, save_applied, save_conf_state
@@ -160,6 +159,11 @@ class Member:
             and self.decides_alone
         )
 
+    def is_ahead_of(self, peer: int, index: int) -> bool:
+        """Whether this member leads, and a peer does not hold its log up to `index` yet."""
+        progress = self.node.raft.tracker.progress.get(peer)
+        return self.is_leader and progress is not None and progress.match < index
+
     # -- effects ------------------------------------------------------------------------------
 
     def take_ready(self) -> Ready | None:
@@ -247,7 +251,7 @@ class Member:
         if change.type == ConfChangeType.UPDATE_NODE:
             membership.check_update(member.id, member.peer_urls)
             membership.update_peer_urls(member.id, member.peer_urls)
-        elif json.loads(change.context).get("isPromote"):
+        elif is_promotion(change.context):
             membership.check_promote(member.id)
             membership.promote(member.id)
         else:

@@ -13,7 +13,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from petcd.api.host import Finish
-from petcd.cluster import MemberInfo, MemberUnknown, NotALearner, format_id, member_id
+from petcd.cluster import (
+    MemberInfo,
+    MemberUnknown,
+    NotALearner,
+    format_id,
+    member_id,
+    promotion,
+)
 from petcd.cluster.strict import (
     may_add_voter,
     may_promote,
@@ -178,10 +185,7 @@ class Reconfiguration:
         if refusal is not None:
             finish(context, refusal)
             return
-        body = json.dumps(
-            {"id": member_id, "peerURLs": None, "isPromote": True}, separators=(",", ":")
-        ).encode()
-        self._propose(ConfChangeType.ADD_NODE, member_id, body, finish, context)
+        self._propose(ConfChangeType.ADD_NODE, member_id, promotion(member_id), finish, context)
 
     def _why_not_promote(self, member_id: int) -> Exception | None:
         member = self._member

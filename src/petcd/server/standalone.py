@@ -1,7 +1,7 @@
 """--force-new-cluster: from one member's data to a cluster of that member alone.
 
     log    1 .. applied .. commit | uncommitted          the others may have more, and never will
-           1 .. applied .. commit | add us | remove others | our peer URLs
+           1 .. applied .. commit | add or promote us | remove others | our peer URLs
 
 What is not known to be committed is dropped, and changes that leave this member alone are put
 behind the rest and counted as committed. The data stays, and so do the ids of cluster and member;
@@ -11,7 +11,7 @@ Source: etcd's restart of a standalone node.
 
 from collections.abc import Iterable, Sequence
 
-from petcd.cluster import MemberInfo, format_id
+from petcd.cluster import MemberInfo, format_id, promotion
 from petcd.raft.changes import decode_conf_change, encode_conf_change
 from petcd.raft.types import ConfChange, ConfChangeType, ConfState, Entry, HardState
 
@@ -31,7 +31,7 @@ def leave_alone(
     """
     kept = [entry for entry in entries if entry.index <= hard_state.commit]
     members = _members_at(applied[1], (e for e in kept if e.index > applied[0]))
-    changes = list(_changes(members, local_id, peer_urls))
+    changes = list(_changes(members, applied[1].voters, local_id, peer_urls))
     first = hard_state.commit + 1
     added = []
     for index, change in enumerate(changes, first):
@@ -56,13 +56,19 @@ def _members_at(applied: ConfState, entries: Iterable[Entry]) -> list[int]:
 
 
 def _changes(
-    members: Sequence[int], local_id: int, peer_urls: Sequence[str]
+    members: Sequence[int], voters: Sequence[int], local_id: int, peer_urls: Sequence[str]
 ) -> Iterable[ConfChange]:
-    """We come first, since no configuration may be empty. Our URLs come last, since a member that
-    goes may have had them."""
+    """We come first, since no configuration may be without voters. Our URLs come last, since a
+    member that goes may have had them.
+
+    `voters` are those of the store. Who became one behind it is promoted in vain, which is refused
+    and changes nothing.
+    """
     if local_id not in members:
         placeholder = f"http://{format_id(local_id)}.invalid:2380"
-        yield _add(MemberInfo(local_id, (placeholder,)))
+        yield _add(local_id, MemberInfo(local_id, (placeholder,)).to_json())
+    elif local_id not in voters:
+        yield _add(local_id, promotion(local_id))
     for member_id in members:
         if member_id != local_id:
             yield ConfChange(ConfChangeType.REMOVE_NODE, member_id, b"", _id_of(member_id))
@@ -71,8 +77,8 @@ def _changes(
         yield ConfChange(ConfChangeType.UPDATE_NODE, local_id, body, _id_of(local_id))
 
 
-def _add(member: MemberInfo) -> ConfChange:
-    return ConfChange(ConfChangeType.ADD_NODE, member.id, member.to_json(), _id_of(member.id))
+def _add(member_id: int, body: bytes) -> ConfChange:
+    return ConfChange(ConfChangeType.ADD_NODE, member_id, body, _id_of(member_id))
 
 
 def _id_of(member_id: int) -> int:

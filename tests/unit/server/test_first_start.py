@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from petcd.cluster import MemberInfo
+from petcd.cluster import MemberInfo, is_promotion
 from petcd.peer.remote_requests import RemoteCluster, Versions
 from petcd.raft.changes import decode_conf_change, encode_conf_change
 from petcd.raft.types import ConfChange, ConfChangeType, ConfState, Entry, HardState
@@ -104,6 +104,14 @@ def test_a_member_of_no_configuration_adds_itself_first():
     last = decode_conf_change(added[-1])
     assert MemberInfo.from_json(last.context).peer_urls == ("http://me:1",)
     assert all(decode_conf_change(entry).id for entry in added)
+
+
+def test_a_learner_makes_itself_a_voter_before_the_voters_go():
+    applied = 2, ConfState(voters=[1], learners=[4, 9])
+    _, added, _ = leave_alone([normal(2)], HardState(3, 0, 2), applied, 9, ["http://me:1"])
+    kinds = ConfChangeType.ADD_NODE, ConfChangeType.REMOVE_NODE, ConfChangeType.REMOVE_NODE
+    assert changes_of(added) == list(zip(kinds, (9, 1, 4), strict=True))
+    assert is_promotion(decode_conf_change(added[0]).context)
 
 
 def test_changes_that_the_store_has_not_seen_count():

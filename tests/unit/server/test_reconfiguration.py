@@ -1,5 +1,7 @@
 """Members are added, removed, changed and promoted while the cluster runs; the lead moves."""
 
+from dataclasses import replace
+
 import pytest
 
 from petcd.cluster import (
@@ -270,3 +272,22 @@ def test_a_leader_that_removed_itself_from_two_serves_no_stale_read(in_memory_cl
     read = cluster.read(old, b"k")
     cluster.run(1.0)
     assert not [answer for answer in read if not isinstance(answer, Exception)]
+
+
+@pytest.mark.parametrize("is_learner", [True, False])
+def test_who_was_added_last_goes_on_alone_when_it_is_told_to(trio, is_learner):
+    add_and_start(trio, "d", is_learner)
+    trio.put(trio.leader(), b"kept", b"1")
+    trio.run(1.0)
+    for name in "abcd":
+        trio.stop(name)
+    node = trio["d"]
+    node.config = replace(node.config, force_new_cluster=True)
+    trio.start("d")
+    trio.run_until(lambda: node.published)
+    assert [info.name for info in node.member.membership.members()] == ["d"]
+    assert not node.member.membership.local.is_learner
+    done = trio.put("d", b"more", b"1")
+    trio.run_until(lambda: done)
+    assert not isinstance(done[0], Exception)
+    assert node.member.store.get(b"kept") is not None
