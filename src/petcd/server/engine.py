@@ -157,7 +157,7 @@ class Engine:
             config.snapshot_catchup_entries,
             config.max_wals,
             self.runtime.save_hard_state,
-            self._sender.in_flight,
+            self._sender.wants,
         )
         self.runtime.after_turn += [
             self._receiver.turn_ended,
@@ -176,12 +176,13 @@ class Engine:
     def _assemble_snapshots(self, network: Network) -> None:
         opened, mailbox, runtime = self.opened, self.mailbox, self.runtime
         self._sender = SnapshotSender(
+            self._surroundings.loop.time,
             opened.backend,
             self.committer,
             self._jobs,
             self._snapshots,
             network,
-            self.member.membership,
+            self.member,
             mailbox.snapshot_failed,
             self._log,
         )

@@ -37,6 +37,7 @@ _PROMISES: Final = frozenset(
 _SNAP: Final = MessageType.SNAP
 _PROP: Final = MessageType.PROP
 _APP: Final = MessageType.APP
+_HEARTBEAT: Final = MessageType.HEARTBEAT
 
 
 class Snapshots(Protocol):
@@ -46,8 +47,8 @@ class Snapshots(Protocol):
         """Raft wants this peer to have a snapshot. Ends with `Mailbox.snapshot_sent`."""
         ...
 
-    def sent(self, member_id: int) -> None:
-        """Sending to this peer is over, well or not."""
+    def sent(self, member_id: int, ok: bool) -> None:
+        """Sending to this peer is over, well (`ok`) or not."""
         ...
 
     def received(self, message: Message, snapshot: Any) -> None:
@@ -76,7 +77,7 @@ class NoSnapshots:
         """See Snapshots."""
         self._failed(message.to)
 
-    def sent(self, member_id: int) -> None:
+    def sent(self, member_id: int, ok: bool) -> None:
         """See Snapshots."""
 
     def received(self, message: Message, snapshot: Any) -> None:
@@ -100,12 +101,15 @@ class Mailbox:
         network: Network,
         schedule_turn: Callable[[], None],
         log: LogLines,
+        heartbeat_sent: Callable[[int, int], None],
     ) -> None:
+        """`heartbeat_sent` is told of the peer and the term."""
         self.snapshots: Snapshots = NoSnapshots(self.snapshot_failed)
         self._member = member
         self._network = network
         self._schedule_turn = schedule_turn
         self._log = log
+        self._heartbeat_sent = heartbeat_sent
         self._inbox: list[Message] = []
         self._held: list[Message] = []
         self._reports: list[tuple[int, int | None]] = []
@@ -134,7 +138,7 @@ class Mailbox:
 
     def snapshot_sent(self, member_id: int, ok: bool) -> None:
         """See PeerEvents."""
-        self.snapshots.sent(member_id)
+        self.snapshots.sent(member_id, ok)
         self._reports.append((member_id, SnapshotStatus.FINISH if ok else SnapshotStatus.FAILURE))
         self._schedule_turn()
 
@@ -240,6 +244,8 @@ class Mailbox:
                 self.snapshots.send(message)
             elif not removed(message.to):
                 ordinary.append(message)
+                if message.type == _HEARTBEAT:
+                    self._heartbeat_sent(message.to, message.term)
         if ordinary:
             self._network.send(ordinary)
 

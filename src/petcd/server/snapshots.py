@@ -18,9 +18,9 @@ class MemberSnapshots:
         """See `messages.Snapshots`."""
         self._sender.send(message)
 
-    def sent(self, member_id: int) -> None:
+    def sent(self, member_id: int, ok: bool) -> None:
         """See `messages.Snapshots`."""
-        self._sender.ended(member_id)
+        self._sender.ended(member_id, ok)
 
     def received(self, message: Message, snapshot: Any) -> None:
         """See `messages.Snapshots`."""

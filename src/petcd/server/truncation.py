@@ -4,8 +4,8 @@
         -> commit the backend and wait until it is synced (index X)
         -> snapshot record X in the log, synced
         -> note X in the backend, release segments before the cut before this one, keep some
-           entries in memory for slow followers (all of them while a snapshot is on its way to
-           one), purge segments over --max-wals
+           entries in memory for slow followers (all of them while one gets a snapshot and
+           catches up), purge segments over --max-wals
 
 The order is what makes it safe: a segment goes only when the backend on disk holds its entries and
 the note of a later start. The note of X is synced by the commit of the next cut at the latest.
@@ -48,8 +48,9 @@ class Truncation:
         entries_kept: int,
         segments_max: int,
         save_hard_state: Callable[[], None],
-        snapshot_in_flight: Callable[[], bool],
+        is_wanted: Callable[[int], bool],
     ) -> None:
+        """`is_wanted`: whether entries up to an index are to stay in memory for somebody."""
         self._member = member
         self._log = log
         self._backend = backend
@@ -59,7 +60,7 @@ class Truncation:
         self._entries_kept = entries_kept
         self._segments_max = segments_max
         self._save_hard_state = save_hard_state
-        self._snapshot_in_flight = snapshot_in_flight
+        self._is_wanted = is_wanted
         self._waiting = False
         self._cut_at = 0
         self._seen_changes = -1
@@ -111,7 +112,7 @@ class Truncation:
         before, self._last_cut = self._last_cut, index
         raft_log.create_snapshot(index, conf_state, b"")
         keep_from = max(index - self._entries_kept, self._v2_until)
-        if keep_from >= raft_log.first_index() and not self._snapshot_in_flight():
+        if keep_from >= raft_log.first_index() and not self._is_wanted(keep_from):
             raft_log.compact(keep_from)
         # That the log starts at `index` is only noted so far; the note of `before` is synced.
         self._log.release_to(before)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from petcd.raft.types import Message, MessageType
+from petcd.server.snapshot_sender import CATCH_UP_S
 from petcd.storage.backend import BUCKETS
 from petcd.storage.errors import StorageFailed
 from petcd.storage.snapshot_store import MemorySnapshots
@@ -177,18 +178,55 @@ def test_requests_go_on_while_a_snapshot_travels(trio: Any) -> None:
     agree(trio)
 
 
-def test_the_log_is_not_cut_while_a_snapshot_travels(trio: Any) -> None:
-    lose_one(trio)
+def test_the_log_is_not_cut_until_who_got_a_snapshot_has_caught_up(trio: Any) -> None:
+    name = lose_one(trio)
     leader = trio[trio.leader()]
+    seen = installs(trio)
     trio.net.heal()
-    sender = leader.engine._sender
-    trio.run_until(sender.in_flight)
+    trio.run_until(lambda: leader.engine._sender.wants(1))
     first = leader.member.log.first_index()
-    while sender.in_flight():
+    while not seen:
         put_many(trio, 5)
         assert leader.member.log.first_index() == first
-    put_many(trio, 40)
+    put_many(trio, 60)
     assert leader.member.log.first_index() > first
+    assert trio[name].member.applied_index > first
+
+
+def test_under_load_one_snapshot_is_enough(trio: Any) -> None:
+    """To read it takes longer than the leader keeps entries otherwise."""
+    name = lose_one(trio)
+    node, leader = trio[name], trio.leader()
+    plain = node.engine._receiver._drive
+    node.engine._receiver._drive = lambda *arguments: trio.loop.call_later(2.0, plain, *arguments)
+    seen = installs(trio)
+    trio.net.heal()
+    until_s = trio.loop.now_s + 10.0
+    while trio.loop.now_s < until_s:
+        trio.put(leader, b"key1", b"under load")
+        trio.run(0.02)
+    assert [who for who, _ in seen] == [name]
+    agree(trio)
+
+
+def test_who_got_a_snapshot_and_stays_away_does_not_keep_the_log_for_ever(trio: Any) -> None:
+    name = lose_one(trio)
+    sender = trio[trio.leader()].engine._sender
+    delivered = []
+    plain = trio.net._deliver_snapshot
+
+    def deliver(*arguments: Any) -> None:
+        plain(*arguments)
+        delivered.append(arguments)
+        trio.net.cut(name)
+
+    trio.net._deliver_snapshot = deliver
+    trio.net.heal()
+    trio.run_until(lambda: delivered)
+    trio.run(CATCH_UP_S - 1.0)
+    assert sender.wants(trio[trio.leader()].member.applied_index)
+    trio.run(2.0)
+    assert not sender.wants(trio[trio.leader()].member.applied_index)
 
 
 def watch(node: Any, key: bytes, since: int) -> list[WatchResponse]:
@@ -399,9 +437,9 @@ def test_who_is_removed_while_a_snapshot_travels_holds_nothing_up(trio: Any) -> 
     leader = trio[trio.leader()]
     sender = leader.engine._sender
     trio.net.heal()
-    trio.run_until(sender.in_flight)
+    trio.run_until(lambda: sender.wants(1))
     leader.member.membership.remove(trio[name].id)
-    assert not sender.in_flight()
+    assert not sender.wants(1)
 
 
 def test_the_value_of_a_key_is_the_snapshots(trio: Any) -> None:
