@@ -41,8 +41,10 @@ from petcd.wire.maintenance import AlarmAction, AlarmRequest, AlarmType
 # etcd refuses proposals 5,000 entries behind the applied index; here committed entries are applied
 # in the same turn, so what is bounded is the queue in front of the log.
 PROPOSALS_MAX = 100_000
-# A proposal batch is cut here, so that one turn of the loop stays short.
+# A proposal batch is cut here, so that one turn of the loop stays short, and one message to the
+# leader holds up no others.
 BATCH_PROPOSALS_MAX = 1_000
+BATCH_BYTES_MAX = 4 << 20
 # Above this average time a sync leaves the loop for a thread.
 INLINE_SYNC_S = 0.005
 # A turn is taken at once for so few proposals, unless the last turn had more.
@@ -92,9 +94,7 @@ class Runtime:
         self.after_turn: list[Callable[[], None]] = []
         # Sends the answers that are ready; for a lone one the end of the turn would be late.
         self.flush: Callable[[], None] = lambda: None
-        self.mailbox = Mailbox(
-            member, network, self.schedule_turn, lines, slowness.heartbeat_sent
-        )
+        self.mailbox = Mailbox(member, network, self.schedule_turn, lines, slowness.heartbeat_sent)
         self.connections = Connections(member, network, election_timeout_s)
         self._loop = loop = surroundings.loop
         self._log_worker = surroundings.log_worker
@@ -314,8 +314,7 @@ class Runtime:
         """Propose what waits; True when there is more that can be proposed right away."""
         if self.member.leader_id != self._proposed_to:
             self._look_for_leader()
-        batch = self._queue[:BATCH_PROPOSALS_MAX]
-        del self._queue[:BATCH_PROPOSALS_MAX]
+        batch = self._take_batch()
         try:
             if batch:
                 self.member.propose(batch)
@@ -329,6 +328,16 @@ class Runtime:
             self._queue[:0] = batch
             return False
         return bool(self._queue)
+
+    def _take_batch(self) -> list[bytes]:
+        """What is proposed together: the first proposals of the queue, at least one."""
+        queue = self._queue
+        batch = queue[:BATCH_PROPOSALS_MAX]
+        size = sum([len(data) for data in batch])
+        while size > BATCH_BYTES_MAX and len(batch) > 1:
+            size -= len(batch.pop())
+        del queue[: len(batch)]
+        return batch
 
     def _perform(self) -> None:
         """Carry out effects until there are none, or until a sync went to the thread."""

@@ -3,6 +3,8 @@
 import pytest
 
 from petcd.member.errors import TimedOut, TimedOutByLeaderFailure
+from petcd.raft.types import MessageType
+from petcd.server.runtime import BATCH_BYTES_MAX
 
 
 @pytest.fixture
@@ -43,6 +45,27 @@ def test_many_proposals_of_a_follower_travel_together(trio):
     answers = [trio.put(follower, b"k%d" % i, b"v") for i in range(500)]
     trio.run_until(lambda: all(answers))
     assert trio.net.sent_of(follower) - sent < 50
+
+
+def test_large_proposals_of_a_follower_travel_in_messages_of_bounded_size(trio):
+    follower = trio.followers()[0]
+    trio.run(1.0)
+    sizes = []
+    plain = trio.net.post
+
+    def post(sender, message):
+        if message.type == MessageType.PROP:
+            sizes.append(sum(len(entry.data) for entry in message.entries))
+        plain(sender, message)
+
+    trio.net.post = post
+    value = bytes(BATCH_BYTES_MAX // 3)
+    answers = [trio.put(follower, b"k%d" % i, value) for i in range(10)]
+    answers += [trio.put(follower, b"huge", bytes(2 * BATCH_BYTES_MAX))]
+    answers += [trio.put(follower, b"small", b"v") for i in range(100)]
+    trio.run_until(lambda: all(answers))
+    assert not any(isinstance(answer[0], Exception) for answer in answers)
+    assert len(sizes) == 7 and sum(size > BATCH_BYTES_MAX for size in sizes) == 1
 
 
 def test_a_linearizable_read_at_a_follower_sees_what_was_acknowledged(trio):
