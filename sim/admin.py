@@ -188,7 +188,7 @@ class Admin:
                 self._place(member, tuple(members))
             elif member.is_learner and self._random.random() < 0.2:
                 self._ask_anybody(b"MemberPromote", MemberPromoteRequest(ID=member.id).encode())
-        if len(members) < min(world.options.members, MEMBERS_MIN) and self._random.random() < 0.2:
+        if len(members) < min(world.features.members, MEMBERS_MIN) and self._random.random() < 0.2:
             self._add(is_learner=self._random.random() < 0.5)
 
     def _place(self, member: MemberInfo, hosts: tuple[MemberInfo, ...]) -> None:

@@ -58,7 +58,7 @@ def run_seed(options: Options, history_path: str = "") -> Outcome:
         options,
         failure,
         details,
-        "fair weather" if nemesis is None else nemesis.text(),
+        f"{world.features.text()}; {'fair weather' if nemesis is None else nemesis.text()}",
         world.schedule.now_s,
         time.process_time() - started_s,
         world.answered,

@@ -36,6 +36,7 @@ from petcd.storage.wal_reader import valid_snapshots
 from petcd.transport.http import HttpRequest, HttpResponder
 from petcd.transport.router import Router
 from petcd.wire.internal import Metadata
+from sim.check.alarms import AlarmRecord
 from sim.check.durable import RecordingWal
 from sim.check.invariants import Invariants
 from sim.disk import Disk
@@ -311,6 +312,18 @@ class Slot:
             member = run.engine.member
             self.invariants.look(self.info.id, member.node.raft)
             self.invariants.compare(self.info.id, member.node.raft, member.membership)
+
+    def look_at_alarms(self, record: AlarmRecord) -> None:
+        """The same for what is replicated besides keys. Raises `sim.check.invariants.Broken`."""
+        engine = self.engine
+        if engine is None:
+            return
+        member = engine.member
+        applied = member.applied_index
+        if record.has_moved(self.info.id, applied):
+            raised = tuple(alarm.memberID for alarm in member.alarms.get())
+            in_use_bytes = engine.opened.backend.size_in_use()
+            record.look(self.info.id, applied, member.store.revision, raised, in_use_bytes)
 
     @property
     def engine(self) -> Engine | None:

@@ -14,14 +14,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import get_context
 from types import FrameType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sim.bugs import EXHIBITS, Exhibit
 from sim.bugs.switch import applied
 from sim.campaign import run_seed
 from sim.options import Options
 
-DURATION_S = 60.0
+# What an exhibit is shown in, unless its options say otherwise: nothing but keys and faults.
+PLAIN: dict[str, Any] = {"duration_s": 60.0, "members": 3, "features": "none"}
 # A defect may make a member spin for ever; no sound world of this length needs so much.
 WORLD_CPU_S = 12.0
 
@@ -68,7 +69,7 @@ def limited(cpu_s: float) -> Iterator[None]:
 
 def options_of(exhibit: Exhibit, seed: int) -> Options:
     """The world in which an exhibit is looked for."""
-    return Options(**{"duration_s": DURATION_S, **exhibit.options, "seed": seed})
+    return Options(**{**PLAIN, **exhibit.options, "seed": seed})
 
 
 def failure_of(exhibit: Exhibit, options: Options, is_switched: bool) -> str:

@@ -10,7 +10,7 @@ class Options(NamedTuple):
     """See the words in `HELP`."""
 
     seed: int = 1
-    members: int = 3
+    members: int = 0
     duration_s: float = 120.0
     operations_per_s: float = 50.0
     clients: int = 10
@@ -21,6 +21,7 @@ class Options(NamedTuple):
     segment_bytes: int = 64 * 1024
     kinds: str = ""
     interval_s: float = 0.0
+    features: str = ""
 
     def text(self) -> str:
         """The options that differ from the defaults; the seed always."""
@@ -52,7 +53,7 @@ class Options(NamedTuple):
 _DEFAULTS = tuple(Options._field_defaults.values())
 HELP = {
     "seed": "the first seed; everything is drawn from it",
-    "members": "members of the cluster",
+    "members": "members of the cluster; 0: the seed chooses, three as a rule",
     "duration_s": "simulated seconds of faults in each world",
     "operations_per_s": "requests that the clients try to make in a simulated second",
     "clients": "clients, each with one request at a time",
@@ -62,4 +63,5 @@ HELP = {
     "segment_bytes": "size of a segment of the log",
     "kinds": "kinds of faults, such as power-cut,split; none given: the seed chooses",
     "interval_s": "seconds between two faults, on average; 0: the seed chooses",
+    "features": "what else a world has, such as quota,v2, or none; none given: the seed chooses",
 }

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from petcd.wire import kv, lease
+from petcd.wire import kv, lease, maintenance
 from petcd.wire.header import ResponseHeader
 from petcd.wire.hot import decode_kv
 from petcd.wire.varint import read_varint
@@ -22,6 +22,8 @@ from sim.check import history as h
 _KV = b"/etcdserverpb.KV/"
 _LEASE = b"/etcdserverpb.Lease/"
 V2_PREFIX = b"/v2/"
+_ALARM = b"/etcdserverpb.Maintenance/Alarm"
+_NOSPACE = maintenance.AlarmType.NOSPACE
 KEEP_ALIVE = _LEASE + b"LeaseKeepAlive"
 
 # Errors that a member gives before or instead of doing anything. All others may have been done.
@@ -31,6 +33,7 @@ _REFUSALS = {
     "etcdserver: requested lease not found": h.LEASE_NOT_FOUND,
     "etcdserver: lease already exists": h.LEASE_EXISTS,
     "etcdserver: key not found": h.KEY_NOT_FOUND,
+    "etcdserver: mvcc: database space exceeded": h.NO_SPACE,
     "etcdserver: too many requests": "too many requests",
 }
 
@@ -135,6 +138,13 @@ _ENCODERS: dict[type[Any], tuple[bytes, Callable[[Any], Any]]] = {
     h.TimeToLive: (
         _LEASE + b"LeaseTimeToLive",
         lambda r: lease.LeaseTimeToLiveRequest(ID=r.id, keys=r.keys),
+    ),
+    h.Alarms: (_ALARM, lambda r: maintenance.AlarmRequest(alarm=_NOSPACE)),
+    h.Disarm: (
+        _ALARM,
+        lambda r: maintenance.AlarmRequest(
+            action=maintenance.AlarmAction.DEACTIVATE, memberID=r.member, alarm=_NOSPACE
+        ),
     ),
 }
 
@@ -280,6 +290,11 @@ def _v2_answer(body: bytes) -> tuple[Any, int]:
     return None, 0
 
 
+_alarms_answer = _general(
+    maintenance.AlarmResponse,
+    lambda r: h.AlarmsResponse(tuple(one.memberID for one in r.alarms if one.alarm == _NOSPACE)),
+)
+
 _READERS: dict[type[Any], Callable[[bytes], tuple[Any, int]]] = {
     h.Put: _put_answer,
     h.Range: _range_answer,
@@ -294,12 +309,20 @@ _READERS: dict[type[Any], Callable[[bytes], tuple[Any, int]]] = {
         lease.LeaseTimeToLiveResponse,
         lambda r: h.TimeToLiveResponse(r.ID, r.TTL, r.grantedTTL, tuple(r.keys)),
     ),
+    h.Alarms: _alarms_answer,
+    h.Disarm: _alarms_answer,
 }
 
 
 def answer(request: Any, body: bytes) -> tuple[Any, int]:
     """(response, the header's revision) for the answer to a request."""
     return _READERS[type(request)](body)
+
+
+def failure_text(body: bytes) -> str:
+    """Why API 2 did not do what it was asked for, in the words of API 3 if it has them."""
+    said = json.loads(body.partition(b" ")[2])
+    return str(said.get("cause") or said.get("message"))
 
 
 def refusal(text: str) -> h.Refused | None:

@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING, Any
 from sim.calls import Connection, ServerCall
 from sim.check import history as h
 from sim.loop import Handle
-from sim.requests import V2_PREFIX, V2Put, answer, encoded, refusal, watch_create, watch_message
+from sim.requests import (
+    V2_PREFIX,
+    V2Put,
+    answer,
+    encoded,
+    failure_text,
+    refusal,
+    watch_create,
+    watch_message,
+)
 
 if TYPE_CHECKING:
     from sim.world import World
@@ -134,16 +143,20 @@ class Client:
         world = self._world
         response, revision = answer(request, body)
         if response is None:
-            self._failed(operation, body.decode())
+            self._failed(operation, failure_text(body))
             return
         world.history.end(operation, world.schedule.now_s, response, revision)
+        self._learn(request, response, revision)
+        self._next()
+
+    def _learn(self, request: Any, response: Any, revision: int) -> None:
+        """Remember of an answer what later requests need."""
         self.known_revision = max(self.known_revision, revision)
         self.answered += 1
         if isinstance(request, V2Put | h.Put):
             self._world.written[request.key] = revision
         elif isinstance(request, h.Grant):
             self.leases = [*self.leases[1 - LEASES_KEPT :], response.id]
-        self._next()
 
     def _failed(self, operation: h.Operation, text: str) -> None:
         if operation is not self._operation:

@@ -18,10 +18,13 @@ from petcd.server.config import default_config
 from sim.admin import Admin
 from sim.calls import Connection
 from sim.check import history as h
+from sim.check.alarms import AlarmRecord
 from sim.check.invariants import Invariants
 from sim.check.judge import Judgement, judge
 from sim.cluster import Slot, leader_of, running, state_of
 from sim.faults import RESTART_S, Nemesis
+from sim.features import features_of
+from sim.keeper import Keeper
 from sim.loop import Process, Schedule
 from sim.network import Wires
 from sim.options import Options
@@ -53,9 +56,12 @@ class World:
 
     def __init__(self, options: Options) -> None:
         self.options = options
+        self.features = features_of(options)
         self.schedule = Schedule()
         self.history = h.History()
         self.invariants = Invariants()
+        quota_bytes = self.features.quota_bytes
+        self.alarm_record = AlarmRecord(quota_bytes) if quota_bytes else None
         self.errors: dict[str, int] = {}
         self.written: dict[bytes, int] = {}
         self.random = Random(f"world {options.seed}")
@@ -66,6 +72,7 @@ class World:
         self.beat_s = self.random.choice(BEATS_S)
         self.slots = self._found()
         self.clients: list[Client] = []
+        self.keeper: Keeper | None = None
         self.watchings: list[Watching] = []
         self.nemesis: Nemesis | None = None
         self.admin: Admin | None = None
@@ -79,9 +86,8 @@ class World:
         self.schedule.killed = self._killed
 
     def _found(self) -> list[Slot]:
-        options = self.options
         infos = []
-        for number in range(1, options.members + 1):
+        for number in range(1, self.features.members + 1):
             urls = (f"http://m{number}:2380",)
             infos.append(MemberInfo(member_id(urls, TOKEN), urls, f"m{number}"))
         cluster = self.cluster_id = cluster_id(info.id for info in infos)
@@ -105,6 +111,7 @@ class World:
             backend_batch_interval_s=0.1,
             watch_progress_interval_s=PROGRESS_S,
             auto_compaction_retention="0",
+            quota_backend_bytes=self.features.quota_bytes,
         )
         random = Random(f"member {number} {options.seed}")
         return Slot(
@@ -118,7 +125,10 @@ class World:
         if process.is_unchanged:
             process.is_unchanged = False
         elif process.number:
-            self._by_number[process.number].look()
+            slot = self._by_number[process.number]
+            slot.look()
+            if self.alarm_record is not None:
+                slot.look_at_alarms(self.alarm_record)
 
     def _killed(self, process: Process) -> None:
         slot = self._by_number[process.number]
@@ -199,6 +209,8 @@ class World:
             Client(self, number, pause_s, Random(f"client {number} {options.seed}"))
             for number in range(1, options.clients + 1)
         ]
+        if self.features.quota_bytes:
+            self.keeper = Keeper(self, options.clients + 1, Random(f"keeper {options.seed}"))
         self.watchings = [
             Watching(self, 1000 + number, Random(f"watching {number} {options.seed}"))
             for number in range(1, options.watchers + 1)
@@ -214,6 +226,9 @@ class World:
                 slot.run.process.resume()
         self.healed_s = schedule.now_s
         self._until(self.healed_s + LIVENESS_S, "no leader after healing", self._has_leader)
+        if self.keeper is not None:
+            self.keeper.hurry()
+            self._until(schedule.now_s + LIVENESS_S, "there is no room again", self._has_room)
         # Whoever asked before has either been answered or given up by now.
         schedule.run(schedule.now_s + CALM_S)
         answered = self.answered
@@ -223,7 +238,7 @@ class World:
         if self.fair_per_s < min(COMMITTED_PER_S_MIN, rate / 2):
             raise Failed(f"void: {self.fair_per_s:.0f} answers a second in fair weather")
         self._until(schedule.now_s + LIVENESS_S, "members are not placed", self._is_placed)
-        for client in self.clients:
+        for client in self._everybody():
             client.stop()
         self._until(schedule.now_s + LIVENESS_S, "members do not agree in time", self._agree)
         schedule.run(schedule.now_s + CALM_S)
@@ -241,6 +256,10 @@ class World:
             engine is not None and engine.member.leader_id == leader.id
             for engine in (slot.engine for slot in self.slots)
         )
+
+    def _has_room(self) -> bool:
+        """The operator has made room, and no alarm is left."""
+        return self.keeper is None or self.keeper.has_room
 
     def _is_placed(self) -> bool:
         return self.admin is None or self.admin.is_idle
@@ -300,7 +319,8 @@ class World:
         """Judge a history that has no proper end."""
         self._sample_hashes()
         drift = 0.0 if self.nemesis is None else self.nemesis.drift
-        violations = judge(self.history, drift=drift).violations
+        found = judge(self.history, drift=drift, alarm_record=self.alarm_record)
+        violations = found.violations
         if violations:
             raise Failed(f"{violations[0]}; {complaint}") from complaint
 
@@ -315,6 +335,7 @@ class World:
             calm_since_s=self.healed_s,
             alive={watching.watcher_id for watching in self.watchings},
             final_revision=stores[0].revision,
+            alarm_record=self.alarm_record,
         )
         if self.judgement.violations:
             raise Failed("; ".join(str(each) for each in self.judgement.violations[:3]))
@@ -329,6 +350,9 @@ class World:
                 rows.append(list(slot.engine.opened.backend.scan(bucket, b"", None)))
             if any(other != rows[0] for other in rows):
                 raise Failed(f"bucket {bucket.decode()} differs: {rows}")
+
+    def _everybody(self) -> list[Client]:
+        return [*self.clients, *([self.keeper] if self.keeper is not None else ())]
 
     @property
     def answered(self) -> int:

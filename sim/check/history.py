@@ -125,6 +125,16 @@ class Compact(NamedTuple):
     physical: bool = False
 
 
+class Alarms(NamedTuple):
+    """Which alarms are raised."""
+
+
+class Disarm(NamedTuple):
+    """Clear the NOSPACE alarm of a member."""
+
+    member: int
+
+
 # ---- responses -----------------------------------------------------------------------------------
 
 
@@ -183,12 +193,21 @@ class TimeToLiveResponse(NamedTuple):
     keys: tuple[bytes, ...] = ()
 
 
+class AlarmsResponse(NamedTuple):
+    """Members whose NOSPACE alarm is raised, or was cleared; other alarms are not known here."""
+
+    members: tuple[int, ...]
+
+
 class Done(NamedTuple):
     """Of a revoke or a compaction."""
 
 
 class Refused(NamedTuple):
-    """It was certainly not done. Reasons that checkers know are the constants below."""
+    """It was certainly not done. Reasons that checkers know are the constants below.
+
+    Only NO_SPACE is different: the write that used up the space is done, and refused all the same.
+    """
 
     reason: str
 
@@ -198,6 +217,7 @@ FUTURE_REVISION = "future revision"
 LEASE_NOT_FOUND = "lease not found"
 LEASE_EXISTS = "lease exists"
 KEY_NOT_FOUND = "key not found"
+NO_SPACE = "no space"
 
 # ---- watching ------------------------------------------------------------------------------------
 
@@ -422,7 +442,8 @@ class History:
 _CLASSES: dict[str, Any] = {
     one.__name__: one
     for one in (
-        Put, Range, Delete, Compare, Txn, Grant, Revoke, KeepAlive, TimeToLive, Compact,
+        Put, Range, Delete, Compare, Txn, Grant, Revoke, KeepAlive, TimeToLive, Compact, Alarms,
+        Disarm, AlarmsResponse,
         KeyValue, PutResponse, RangeResponse, DeleteResponse, TxnResponse, LeaseResponse,
         TimeToLiveResponse, Done, Refused, Watch, Event, Message, HashSample, MemberSample, Note,
     )

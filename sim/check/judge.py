@@ -1,6 +1,7 @@
 """All checkers of a history in their order: what one finds out is evidence for the next.
 
-watchers saw ----> linear ----> what happened ----> watching
+refusals ---> alarms --|
+watchers saw ----> linear ----> what happened ----> watching, alarms
                       |-------> leases that ended -> leases
 hashes, members ----------------------------------> hashes
 """
@@ -11,7 +12,8 @@ from collections.abc import Collection
 from math import inf
 from typing import NamedTuple
 
-from sim.check import hashes, leases, linear, watching
+from sim.check import alarms, hashes, leases, linear, watching
+from sim.check.alarms import AlarmRecord
 from sim.check.history import Compact, History, Violation
 from sim.check.model import has_written
 from sim.check.silence import Silence
@@ -35,15 +37,17 @@ def judge(
     lease_slack_s: float = 5.0,
     alive: Collection[int] = (),
     final_revision: int = 0,
+    alarm_record: AlarmRecord | None = None,
 ) -> Judgement:
     """Judge the history of a cluster that began empty.
 
     `drift`, `calm_since_s` and `lease_slack_s` are explained in `leases`, `alive` and
-    `final_revision` in `watching`.
+    `final_revision` in `watching`. `alarm_record`: in a world with a quota.
     """
     answered = {op.revision for op in history.operations if has_written(op.response)}
     seen = watching.seen_events(history.watchers, answered)
-    verdict = linear.check(history.operations, seen, Silence(history.watchers).denies)
+    operations = alarms.settled(history.operations, seen)
+    verdict = linear.check(operations, seen, Silence(history.watchers).denies)
     violations = list(verdict.violations)
     truth = None if verdict.violations or verdict.undecided else verdict.changes
     compacted = max(
@@ -59,6 +63,7 @@ def judge(
         calm_since_s,
         lease_slack_s,
     )
+    violations += alarms.check(history.operations, truth, alarm_record)
     violations += hashes.check_hashes(history.hashes)
     violations += hashes.check_monotone(history.members)
     return Judgement(violations, verdict.undecided, len(verdict.changes))

@@ -34,7 +34,9 @@ from typing import Any, NamedTuple
 from sim.check.history import (
     COMPACTED,
     FUTURE_REVISION,
+    Alarms,
     Compact,
+    Disarm,
     Event,
     Grant,
     KeepAlive,
@@ -199,7 +201,7 @@ class _Case:
     def _sort_answered(self, op: Operation) -> None:
         if type(op.request) is Compact:
             self.compactions.append(op)
-        if type(op.request) in (Compact, Grant):
+        if type(op.request) in (Compact, Grant, Alarms, Disarm):
             self.ranked.append(op)
             return
         for kv in seen_kvs(op.request, op.response):
@@ -466,7 +468,8 @@ class _Replay:
                 found[index] = (index, op)  # it has a date by which it must be placed
             elif op.request not in found:
                 found[op.request] = (index, op)
-        fresh, forgotten = [], []
+        fresh: list[tuple[int, Operation]] = []
+        forgotten: list[tuple[int, Operation]] = []
         for option in found.values():
             is_fresh = option[1].call_s >= fresh_s or option[1].client == NOBODY
             (fresh if is_fresh else forgotten).append(option)
