@@ -38,10 +38,11 @@ COMPILED = {
     ),
     "peer": ("messages", "streams"),
     "member": ("apply", "member", "quota"),
-    "member/v2": ("view", "listing", "nodes", "notes", "paths", "expiry", "stats", "watch"),
+    "member/v2": ("view", "nodes", "notes", "paths", "expiry", "stats", "watch"),
     "api/v3": ("kv",),
     "api/v2": (
-        "keys", "answers", "go_json", "keys_request", "form", "endpoints", "listing_cache",
+        "keys", "answers", "go_json", "keys_request", "form", "endpoints",
+        "pieces", "listing", "listings",
     ),
     "server": ("runtime",),
 }  # fmt: skip

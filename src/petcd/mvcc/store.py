@@ -29,6 +29,7 @@ Source: etcd's server/mvcc and server/etcdserver/apply.go.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
+from itertools import islice
 from typing import TypeVar
 
 from petcd.mvcc import txn
@@ -36,7 +37,6 @@ from petcd.mvcc.compaction import Compactor, exists_any_steps
 from petcd.mvcc.errors import Compacted, FutureRevision, KeyNotFound, LeaseNotFound, StoreReplaced
 from petcd.mvcc.hashing import HashJob, HashKV, hash_steps
 from petcd.mvcc.history import prev_kv, read_history
-from petcd.mvcc.index import Entry
 from petcd.mvcc.keyspace import KeySpace
 from petcd.mvcc.loading import attach_leases, load_steps
 from petcd.mvcc.range import RangeResult, Steps, range_now, range_steps
@@ -175,26 +175,29 @@ class Store:
         """The keys that begin with ``prefix``, which ends below byte 255, ascending."""
         return self._space.index.live_keys(prefix, prefix[:-1] + bytes((prefix[-1] + 1,)))
 
-    def first_level(self, prefix: bytes, limit: int) -> list[Entry] | None:
-        """The index entries of one level of a tree; None when there are more than ``limit``.
+    def keys_from(self, start: bytes, end: bytes, limit: int) -> list[bytes]:
+        """The first ``limit`` keys in [start, end), ascending."""
+        return list(islice(self._space.index.ordered.irange(start, end, (True, False)), limit))
+
+    def first_level(self, prefix: bytes, start: bytes, limit: int) -> list[bytes]:
+        """The first ``limit`` keys of one level of a tree, from ``start`` on.
 
         Those are the keys that begin with ``prefix`` (which ends with a slash) and have no other
         slash, and of all that share the part up to the next slash the first one.
         """
-        index = self._space.index
-        live, size = index.live, len(prefix)
-        found: list[Entry] = []
-        start, end = prefix, prefix[:-1] + b"0"
-        while start:
-            keys = index.ordered.irange(start, end, (True, False))
+        ordered, size = self._space.index.ordered, len(prefix)
+        found: list[bytes] = []
+        end = prefix[:-1] + b"0"
+        while start and len(found) < limit:
+            keys = ordered.irange(start, end, (True, False))
             start = b""
             for key in keys:
-                if len(found) == limit:
-                    return None
-                found.append(live[key])
+                found.append(key)
                 slash = key.find(b"/", size)
                 if slash >= 0:
                     start = key[:slash] + b"0"
+                    break
+                if len(found) == limit:
                     break
         return found
 

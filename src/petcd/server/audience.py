@@ -1,6 +1,6 @@
-"""Everybody who hears of changes: the watches of v3, those of v2, and v2's kept listings."""
+"""Everybody who hears of changes: the watches of v3, those of v2, and v2's listings."""
 
-from petcd.api.v2.listing_cache import ListingCache
+from petcd.api.v2.listings import SWEEP_INTERVAL_S, Listings
 from petcd.member.v2 import V2View
 from petcd.member.v2.watch import V2Watchers
 from petcd.mvcc.revision import Change
@@ -15,8 +15,13 @@ class Audience:
     def __init__(self, loop: Loop, hub: WatchHub, view: V2View) -> None:
         self._hub = hub
         self.v2 = V2Watchers(view, lambda: self._pump.start())
-        self.listings = ListingCache(view.store.revision)
+        self.listings = Listings(
+            view,
+            lambda: self._listing_pump.start(),
+            lambda: loop.call_later(SWEEP_INTERVAL_S, self.listings.sweep),
+        )
         self._pump = Pump(loop, self.v2.catch_up_step)
+        self._listing_pump = Pump(loop, self.listings.step)
 
     def notify(self, changes: list[Change]) -> None:
         """Changes that were just applied: whole revisions, in order."""

@@ -48,21 +48,6 @@ def test_members_come_in_etcds_order_and_empty_ones_are_left_out():
     assert node_json(Node(b"", None, True, 0, 0), 0) == b'{"dir":true}'
 
 
-def test_directories_hold_their_nodes_however_deep():
-    leaf = Node(b"/d/x", b"1", False, 3, 3)
-    empty = Node(b"/d/e", None, True, 2, 2, 0, [])
-    directory = Node(b"/d", None, True, 2, 2, 0, [empty, leaf])
-    assert node_json(Node(b"", None, True, 0, 0, 0, [directory]), 0) == (
-        b'{"dir":true,"nodes":[{"key":"/d","dir":true,"nodes":[{"key":"/d/e","dir":true,'
-        b'"modifiedIndex":2,"createdIndex":2},{"key":"/d/x","value":"1","modifiedIndex":3,'
-        b'"createdIndex":3}],"modifiedIndex":2,"createdIndex":2}]}'
-    )
-    node = leaf
-    for _ in range(5000):
-        node = Node(b"/d", None, True, 1, 1, 0, [node])
-    assert node_json(node, 0).count(b"{") == 5001
-
-
 def test_an_event_has_its_nodes_unless_they_are_not_wanted():
     event = Event("delete", Node(b"/f", None, False, 5, 4), Node(b"/f", b"v", False, 4, 4), 5)
     assert event_json(event, 0) == (

@@ -2,21 +2,19 @@
 
 import pytest
 
-from petcd.member.apply import ALARM, DELETE_RANGE, LEASE_REVOKE, PUT, TXN, V2
+from petcd.member.apply import ALARM, DELETE_RANGE, LEASE_REVOKE, PUT, V2
 from petcd.member.errors import NoSpace
-from petcd.member.v2 import errors, listing
-from petcd.member.v2.listing import listing_steps
+from petcd.member.v2 import errors
 from petcd.mvcc.errors import LeaseNotFound as MvccLeaseNotFound
 from petcd.wire.kv import (
     DeleteRangeRequest,
     PutRequest,
     RangeRequest,
-    RequestOp,
-    TxnRequest,
 )
 from petcd.wire.lease import LeaseRevokeRequest
 from petcd.wire.maintenance import AlarmAction, AlarmRequest, AlarmType
 from petcd.wire.v2request import Request
+from tests.support.v2_listing import listed
 
 SECOND = 1_000_000_000
 NOW = 1_700_000_000 * SECOND
@@ -56,24 +54,15 @@ class Tree:
         return self.rig.member.store.keys_below(b"/")
 
     def list(self, path: str, recursive: bool = False):
-        directory = self.view.node(path.encode())
-        assert directory.is_dir
-        return finished(listing_steps(self.view, directory, recursive))[0]
-
-
-def finished(steps):
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+        assert self.view.node(path.encode()).is_dir
+        return listed(self.view, path.encode(), recursive)
 
 
 def names(node) -> list[object]:
-    """A listing as text; a directory with its children as (name, [...])."""
+    """A listing's paths; a directory with its children as (path, [...])."""
     return [
-        (child.path.decode(), names(child)) if child.nodes else child.path.decode()
-        for child in node.nodes or []
+        (child["key"], names(child)) if "nodes" in child else child["key"]
+        for child in node.get("nodes", [])
     ]
 
 
@@ -243,49 +232,6 @@ def test_a_listing_shows_one_level_or_all_sorted_and_nothing_hidden(tree):
     ]
     assert names(tree.list("/")) == ["/d", "/z"]
     assert names(tree.list("/d/_i")) == ["/d/_i/j"]
-
-
-def names_of_late(tree) -> list[bytes]:
-    return [key for key in tree.v3_keys() if b"late" in key]
-
-
-def test_a_listing_in_many_slices_is_complete_and_of_one_revision(tree, monkeypatch):
-    many = [b"/d/%04d" % number for number in range(1200)]
-    deep = [b"/d/0500x/%04d" % number for number in range(700)]
-    for keys in (many, deep):
-        for start in range(0, len(keys), 100):
-            puts = [RequestOp(request_put=PutRequest(key=k)) for k in keys[start : start + 100]]
-            tree.rig.request(TXN, TxnRequest(success=puts))
-    for recursive, entries_max in ((False, 20_000), (False, 1_000), (True, 0)):
-        monkeypatch.setattr(listing, "LEVEL_ENTRIES_MAX", entries_max)
-        late = names_of_late(tree)
-        steps = listing_steps(tree.view, tree.view.node(b"/d"), recursive)
-        next(steps)
-        tree.v3_put(b"/d/0000-late%d" % entries_max)
-        tree.v3_put(b"/d/late%d" % entries_max)
-        tree.v3_put(b"/d/0001", b"changed")
-        node, revision = finished(steps)
-        shown = [child.path for child in node.nodes]
-        assert shown == sorted({*many, b"/d/0500x", *late})
-        assert revision == tree.index - 3
-        if recursive:
-            assert sum(len(child.nodes or []) for child in node.nodes) == 700
-
-
-def test_a_listing_begins_again_when_its_rows_are_compacted_on_the_way(tree):
-    for number in range(600):
-        tree.put(f"/d/{number:03}", "old")
-    steps = listing_steps(tree.view, tree.view.node(b"/d"), False)
-    next(steps)
-    for number in range(600):
-        tree.put(f"/d/{number:03}", "new")
-    store = tree.rig.member.store
-    store.compact(store.revision)
-    for _ in store.compaction_steps():
-        pass
-    node, revision = finished(steps)
-    assert {child.value for child in node.nodes} == {b"new"}
-    assert (len(node.nodes), revision) == (600, tree.index)
 
 
 # -- with v3 beside ---------------------------------------------------------------------------

@@ -102,6 +102,30 @@ def test_a_huge_listing_and_a_huge_value_arrive_whole(start):
     assert sum(len(node["nodes"]) for node in nodes) == 12 * 120
 
 
+def test_a_listing_of_megabytes_leaves_room_for_other_requests(start):
+    member = start()
+    for batch in range(8):
+        ops = [
+            kv.RequestOp(
+                request_put=kv.PutRequest(key=b"/l/%d/%d" % (batch, n), value=b"v" * 9_000)
+            )
+            for n in range(100)
+        ]
+        member.call(KV + b"Txn", kv.TxnRequest(success=ops), kv.TxnResponse)
+    connection = http.client.HTTPConnection(*member.address, timeout=10)
+    connection.request("GET", "/v2/keys/l?recursive=true")
+    slow = connection.getresponse()  # and does not read on
+    assert ask(member, "PUT", "/l/0/1", "value=new")[0] == 200
+    listed = ask(member, "GET", "/l?recursive=true")[2]["node"]["nodes"]
+    assert listed[0]["nodes"][1]["value"] == "new"
+    before = json.loads(slow.read())["node"]["nodes"]
+    assert before[0]["nodes"][1]["value"] == "v" * 9_000
+    assert sum(len(node["nodes"]) for node in before) == 800
+    connection.request("GET", "/v2/keys/l/0/1")
+    assert json.loads(connection.getresponse().read())["node"]["value"] == "new"
+    connection.close()
+
+
 def test_compaction_takes_the_notes_along_and_old_watches_get_401(start):
     member = start()
     ask(member, "PUT", "/k", "value=1")

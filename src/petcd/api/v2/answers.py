@@ -15,6 +15,9 @@ from petcd.transport.http import Header, HttpResponder
 JSON: Header = (b"content-type", b"application/json")
 TEXT: Header = (b"content-type", b"text/plain; charset=utf-8")
 NOSNIFF: Header = (b"x-content-type-options", b"nosniff")
+# A longer body is not put together: it goes out in portions, as its client takes them.
+WHOLE_BYTES_MAX = 2 << 20
+PORTION_BYTES = 256 << 10
 
 
 class Answers:
@@ -43,10 +46,54 @@ class Answers:
         """A success."""
         respond.send(status, self.headers(index, more), body)
 
+    def send_parts(
+        self,
+        respond: HttpResponder,
+        status: int,
+        index: int,
+        more: Sequence[Header],
+        parts: Sequence[bytes],
+    ) -> None:
+        """A success whose body comes in parts."""
+        headers = self.headers(index, more)
+        if sum([len(part) for part in parts]) <= WHOLE_BYTES_MAX:
+            respond.send(status, headers, b"".join(parts))
+            return
+        respond.start(status, headers)
+        portions = Portions(respond, parts)
+        respond.on_drain = portions.write
+        portions.write()
+
     def fail(self, respond: HttpResponder, error: KeysError, more: Sequence[Header]) -> None:
         """An error."""
         headers = [*self._fixed, (b"x-etcd-index", b"%d" % error.index), *more]
         respond.send(error.status, headers, error.body())
+
+
+class Portions:
+    """A long body on its way to a client; nothing of it is copied before its turn comes."""
+
+    __slots__ = ("_next", "_parts", "_respond")
+
+    def __init__(self, respond: HttpResponder, parts: Sequence[bytes]) -> None:
+        self._respond = respond
+        self._parts = parts
+        self._next = 0
+
+    def write(self) -> None:
+        """Write until enough waits for the client, or to the end of the body."""
+        respond, parts = self._respond, self._parts
+        while self._next < len(parts) and not respond.closed:
+            if respond.queued_bytes >= PORTION_BYTES:
+                return
+            start, size_bytes = self._next, 0
+            while self._next < len(parts) and size_bytes < PORTION_BYTES:
+                size_bytes += len(parts[self._next])
+                self._next += 1
+            respond.write(b"".join(parts[start : self._next]))
+        if parts:
+            self._parts = ()
+            respond.end()
 
 
 def cluster_header(host: Host) -> Header:

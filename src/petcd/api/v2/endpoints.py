@@ -17,7 +17,7 @@ from petcd.api.v2 import keys, members, stats
 from petcd.api.v2.answers import send_not_found
 from petcd.api.v2.form import BadEscape, unescape_path
 from petcd.api.v2.keys import KeysHandler
-from petcd.api.v2.listing_cache import ListingCache
+from petcd.api.v2.listings import Listings
 from petcd.api.v2.members import MembersHandler
 from petcd.api.v2.stats import AppendStats, StatsHandler
 from petcd.member.v2 import paths
@@ -38,7 +38,7 @@ class V2Endpoints:
         self,
         host: Host,
         watchers: V2Watchers,
-        listings: ListingCache,
+        listings: Listings,
         clock_ns: Callable[[], int],
         appends: AppendStats | None = None,
     ) -> None:

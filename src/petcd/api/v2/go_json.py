@@ -6,14 +6,12 @@ out; their order is etcd's.
 """
 
 import re
-from collections.abc import Generator
 from datetime import UTC, datetime
 
+from petcd.api.v2.pieces import Piece, Timed
 from petcd.member.v2.nodes import Event, Node
 
 _NS_PER_S = 1_000_000_000
-# Pieces of a listing between two yields: 1 to 2 us each.
-SLICE_PIECES = 1_000
 _plain = re.compile(rb"[ !#-%'-;=?-\[\]-\x7f]*").fullmatch
 _ODD = re.compile(r'[\0-\x1f"\\<>&\u2028\u2029\ud800-\udfff]')
 _SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -45,54 +43,34 @@ def file_json(path: bytes, value: bytes, modified: int, created: int) -> bytes:
 
 
 def node_json(node: Node, now_ns: int) -> bytes:
-    """A node and what it holds; `now_ns` is what a time to live is counted from."""
+    """A node without what it holds; `now_ns` is what a time to live is counted from."""
+    return text_at(leaf_of(node), now_ns)
+
+
+def text_at(piece: Piece, now_ns: int) -> bytes:
+    """A piece as it stands at a time."""
+    return piece if isinstance(piece, bytes) else piece.at(now_ns)
+
+
+def leaf_of(node: Node) -> Piece:
+    """A node without what it holds, whenever it is shown."""
     if node.value is not None and not node.expiration_ns:
         return file_json(node.path, node.value, node.modified, node.created)
-    steps = node_json_steps(node, now_ns)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            done: bytes = end.value
-            return done
+    return _piece(node, closing_of(node))
 
 
-def node_json_steps(node: Node, now_ns: int) -> Generator[None, None, bytes]:
-    """The same in slices, for big directories.
-
-    A stack of pieces, since directories may lie deeper in each other than Python calls go.
-    """
-    out: list[bytes] = []
-    todo: list[Node | bytes] = [node]
-    pieces = 0
-    while todo:
-        item = todo.pop()
-        pieces += 1
-        if pieces % SLICE_PIECES == 0:
-            yield
-        if isinstance(item, bytes):
-            out.append(item)
-        elif item.value is not None and not item.expiration_ns:
-            out.append(file_json(item.path, item.value, item.modified, item.created))
-        elif item.nodes:
-            head, tail = _head(item, now_ns), _tail(item)
-            out.append(head + _comma(head) + b'"nodes":[')
-            todo.append(b"]" + _comma(tail and b"]") + tail + b"}")
-            for child in reversed(item.nodes[1:]):
-                todo += (child, b",")
-            todo.append(item.nodes[0])
-        else:
-            head, tail = _head(item, now_ns), _tail(item)
-            out.append(head + (_comma(head) + tail if tail else b"") + b"}")
-    return b"".join(out)
+def opening_of(node: Node) -> Piece:
+    """A directory's members in front of its nodes."""
+    return _piece(node, b"")
 
 
-def _comma(before: bytes) -> bytes:
-    """What stands between something and a further member."""
-    return b"," if before and before != b"{" else b""
+def closing_of(node: Node) -> bytes:
+    """A node's members behind its nodes."""
+    tail = _tail(node)
+    return b",%b}" % tail if tail else b"}"
 
 
-def _head(node: Node, now_ns: int) -> bytes:
+def _piece(node: Node, after: bytes) -> Piece:
     parts = []
     if node.path:
         parts.append(b'"key":' + quote(node.path))
@@ -100,12 +78,11 @@ def _head(node: Node, now_ns: int) -> bytes:
         parts.append(b'"value":' + quote(node.value))
     if node.is_dir:
         parts.append(b'"dir":true')
-    if node.expiration_ns:
-        parts.append(b'"expiration":"%b"' % time_text(node.expiration_ns).encode())
-        ttl_s = -((now_ns - node.expiration_ns) // _NS_PER_S)
-        if ttl_s > 0:
-            parts.append(b'"ttl":%d' % ttl_s)
-    return b"{" + b",".join(parts)
+    before = b"{" + b",".join(parts)
+    if not node.expiration_ns:
+        return before + after
+    expiration = time_text(node.expiration_ns).encode()
+    return Timed(b'%b,"expiration":"%b"' % (before, expiration), node.expiration_ns, after)
 
 
 def _tail(node: Node) -> bytes:

@@ -16,16 +16,16 @@ from petcd.api.host import Host
 from petcd.api.v2.answers import Answers, send_not_allowed
 from petcd.api.v2.errors import RAFT_INTERNAL, KeysError, keys_error
 from petcd.api.v2.form import URLENCODED, BadEscape, unescape
-from petcd.api.v2.go_json import event_json, file_json, node_json_steps
+from petcd.api.v2.go_json import event_json, file_json
 from petcd.api.v2.keys_request import KeysRequest
-from petcd.api.v2.listing_cache import ListingCache
+from petcd.api.v2.listing import Listing
+from petcd.api.v2.listings import Listings
 from petcd.api.v2.watching import Watching
 from petcd.member.apply import V2
 from petcd.member.errors import NoSpace, V2NotWritable
 from petcd.member.quota import PUT_OVERHEAD_BYTES
 from petcd.member.v2 import nodes, paths
 from petcd.member.v2.errors import V2Refused
-from petcd.member.v2.listing import listing_steps
 from petcd.member.v2.nodes import Event
 from petcd.member.v2.watch import V2Watchers
 from petcd.transport.http import Header, HttpRequest, HttpResponder
@@ -50,7 +50,7 @@ class KeysHandler:
         self,
         host: Host,
         watchers: V2Watchers,
-        listings: ListingCache,
+        listings: Listings,
         clock_ns: Callable[[], int],
     ) -> None:
         self._host = host
@@ -193,51 +193,28 @@ class KeysHandler:
     # -- reading ------------------------------------------------------------------------------
 
     def _read(self, context: Any, refusal: object) -> None:
-        asked, respond, more = context
         if isinstance(refusal, Exception):
-            self._fail(respond, refusal, more)
-            return
+            self._fail(context[1], refusal, context[2])
+        else:
+            self._show(context, None)
+
+    def _show(self, context: Any, listing: Listing | None) -> None:
+        """Answer with what is at the path now; for a directory `listing` has to be there."""
+        asked, respond, more = context
         try:
             node = self._view.node(asked.path)
         except V2Refused as missing:
             self._stats.get_failed()
             self._fail(respond, missing, more)
             return
+        if node.is_dir and listing is None:
+            self._listings.ask(asked.path, asked.recursive, self._clock_ns(), self._show, context)
+            return
         self._stats.gets_success += 1
-        if node.is_dir:
-            self._list(asked, node, respond, more)
-            return
-        event = Event(nodes.GET, node, None, self._store.revision)
-        body = event_json(event, self._clock_ns())
-        self._answers.send(respond, 200, event.index, more, body)
-
-    def _list(
-        self,
-        asked: KeysRequest,
-        directory: nodes.Node,
-        respond: HttpResponder,
-        more: Sequence[Header],
-    ) -> None:
         revision = self._store.revision
-        known = self._listings.get(asked.path, asked.recursive, revision)
-        if known is not None:
-            self._answer_listing((asked, respond, more), (revision, known))
+        if listing is not None and node.is_dir:
+            parts = [b'{"action":"get","node":', *listing.parts(node), b"}\n"]
+            self._answers.send_parts(respond, 200, revision, more, parts)
             return
-        steps = self._listing_json(directory, asked.recursive)
-        self._host.drive(steps, self._answer_listing, (asked, respond, more))
-
-    def _listing_json(self, directory: nodes.Node, recursive: bool) -> Any:
-        """A generator of slices; its value is (revision, JSON)."""
-        node, revision = yield from listing_steps(self._view, directory, recursive)
-        return revision, (yield from node_json_steps(node, self._clock_ns()))
-
-    def _answer_listing(self, context: Any, outcome: object) -> None:
-        asked, respond, more = context
-        if isinstance(outcome, Exception):
-            self._fail(respond, outcome, more)
-            return
-        assert isinstance(outcome, tuple), outcome
-        revision, node = outcome
-        if revision == self._store.revision:
-            self._listings.put(asked.path, asked.recursive, revision, node)
-        self._answers.send(respond, 200, revision, more, b'{"action":"get","node":%b}\n' % node)
+        body = event_json(Event(nodes.GET, node, None, revision), self._clock_ns())
+        self._answers.send(respond, 200, revision, more, body)

@@ -16,11 +16,11 @@ class Node:
     """A file or directory at some moment.
 
     `value` is None for directories and for nodes that went away; `expiration_ns` is nanoseconds
-    since 1970, 0 for ever; `nodes` is None when children were not asked for. Directories that only
-    v3 knows of, and the root, have no indexes: both are 0.
+    since 1970, 0 for ever. Directories that only v3 knows of, and the root, have no indexes: both
+    are 0.
     """
 
-    __slots__ = ("created", "expiration_ns", "is_dir", "modified", "nodes", "path", "value")
+    __slots__ = ("created", "expiration_ns", "is_dir", "modified", "path", "value")
 
     def __init__(
         self,
@@ -30,7 +30,6 @@ class Node:
         modified: int,
         created: int,
         expiration_ns: int = 0,
-        nodes: list[Node] | None = None,
     ) -> None:
         self.path = path
         self.value = value
@@ -38,7 +37,6 @@ class Node:
         self.modified = modified
         self.created = created
         self.expiration_ns = expiration_ns
-        self.nodes = nodes
 
     def __repr__(self) -> str:
         what = "dir" if self.is_dir else repr(self.value)

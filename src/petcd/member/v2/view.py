@@ -40,7 +40,7 @@ from petcd.member.v2.notes import Note, NoteBackend, Notes
 from petcd.member.v2.stats import StoreStats
 from petcd.mvcc.store import Store
 from petcd.wire.hot import decode_kv
-from petcd.wire.kv import DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest
+from petcd.wire.kv import DeleteRangeRequest, PutRequest, RequestOp, TxnRequest
 from petcd.wire.v2hot import parse_plain_set
 from petcd.wire.v2request import Request
 
@@ -426,11 +426,6 @@ class V2View:
             for key, value, lease in puts
         ]
         self.store.txn(TxnRequest(success=ops))
-
-    def range_below(self, path: bytes) -> RangeRequest:
-        """The range of the keys of a directory."""
-        prefix = paths.below(path)
-        return RangeRequest(key=prefix, range_end=prefix[:-1] + b"0")
 
 
 def _path_in_log(path: str) -> bytes | None:
