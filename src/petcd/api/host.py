@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, Protocol
 
 from petcd.member import Member
+from petcd.wire.kv import RangeRequest
 
 # Called as finish(context, outcome) once the request is applied, refused or timed out.
 # The outcome of a refusal is an exception.
@@ -133,6 +134,10 @@ class Host(Protocol):
 
     def monotonic_s(self) -> float:
         """The clock that leases are measured with."""
+        ...
+
+    def range_ended(self, started_s: float, request: RangeRequest, response_bytes: int) -> None:
+        """A range that began then (`monotonic_s`) is answered: a warning if it took too long."""
         ...
 
     def raise_nospace(self) -> None:

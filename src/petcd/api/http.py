@@ -74,6 +74,9 @@ class HttpEndpoints:
         self._v2 = v2
         self.healthy_total = 0
         self.unhealthy_total = 0
+        # How often each check ended so: (livez or readyz, name of the check, success or error).
+        self.checks: dict[tuple[str, str, str], int] = {}
+        self.checks_ok: dict[tuple[str, str], bool] = {}
 
     def handle(self, request: HttpRequest, respond: HttpResponder) -> None:
         """Answer one request; unknown paths get Go's 404."""
@@ -109,8 +112,8 @@ class HttpEndpoints:
         elif path == "/metrics":
             respond.send(200, [_METRICS], self._metrics())
         elif path.startswith(("/livez", "/readyz")) and self._names(path):
-            names = self._names(path)
-            self._only_get(request, respond, lambda: self._checks(names, query, respond))
+            kind, names = path.strip("/").partition("/")[0], self._names(path)
+            self._only_get(request, respond, lambda: self._checks(kind, names, query, respond))
         else:
             send_text(respond, 404, "404 page not found\n")
 
@@ -176,7 +179,7 @@ class HttpEndpoints:
         return (name,) if name in known else ()
 
     def _checks(
-        self, names: tuple[str, ...], query: dict[str, list[str]], respond: Responder
+        self, kind: str, names: tuple[str, ...], query: dict[str, list[str]], respond: Responder
     ) -> None:
         excluded = set(query.get("exclude", ()))
         wanted = [name for name in names if name not in excluded]
@@ -196,10 +199,16 @@ class HttpEndpoints:
         def note(name: str, reason: str | None) -> None:
             nonlocal failed
             failed = failed or reason is not None
+            self._count_check(kind, name, reason is None)
             lines.append(f"[+]{name} ok\n" if reason is None else f"[-]{name} failed: {reason}\n")
             next_check()
 
         next_check()
+
+    def _count_check(self, kind: str, name: str, ok: bool) -> None:
+        key = (kind, name, "success" if ok else "error")
+        self.checks[key] = self.checks.get(key, 0) + 1
+        self.checks_ok[kind, name] = ok
 
     def _run_check(self, name: str, verdict: Verdict) -> None:
         member = self._host.member

@@ -90,11 +90,12 @@ def ttl_s_min(election_ticks: int, heartbeat_ms: int) -> int:
 class _Lease:
     """One lease. `expiry_s` is meaningful only while `reign` is the lessor's."""
 
-    __slots__ = ("expiry_s", "keys", "reign", "remaining_s", "ttl_s")
+    __slots__ = ("checkpoint_due", "expiry_s", "keys", "reign", "remaining_s", "ttl_s")
 
     def __init__(self, ttl_s: int, remaining_s: int) -> None:
         self.ttl_s = ttl_s
         self.remaining_s = remaining_s  # checkpointed; 0: none
+        self.checkpoint_due = False  # returned by `checkpoints_due`, and not applied yet
         self.expiry_s = _NEVER
         self.reign = 0
         self.keys: set[bytes] | None = None  # most leases have none or one
@@ -121,6 +122,9 @@ class Lessor:
         self.granted_total = 0
         self.revoked_total = 0
         self.renewed_total = 0
+        # Granted times to live: ttl_counts[n] of those above 2^(n-1) and up to 2^n seconds.
+        self.ttl_counts = [0] * (TTL_S_MAX.bit_length() + 1)
+        self.ttl_sum_s = 0
         # Whether the last call of `expired` ended before it had looked at everything that is due,
         # though it found fewer than asked for.
         self.unfinished = False
@@ -170,6 +174,8 @@ class Lessor:
         self._leases[lease_id] = lease
         self._persist(lease_id, lease)
         self.granted_total += 1
+        self.ttl_counts[(lease.ttl_s - 1).bit_length()] += 1
+        self.ttl_sum_s += lease.ttl_s
         if self._primary:
             lease.reign = self._reign
             lease.expiry_s = now_s + lease.ttl_s
@@ -200,6 +206,8 @@ class Lessor:
         if lease is None:
             return
         lease.remaining_s = remaining_s
+        if remaining_s > 0:
+            lease.checkpoint_due = False
         if self._persist_checkpoints:
             self._persist(lease_id, lease)
         if self._primary:
@@ -267,7 +275,7 @@ class Lessor:
         """Start the lease's time again; returns its time to live, or 0 when it is unknown or past
         its expiry. Raises NotPrimary.
 
-        When `remainder` is not 0 the caller first has a checkpoint of 0 committed: otherwise the
+        When it `is_checkpointed` the caller first has a checkpoint of 0 committed: otherwise the
         next leader would end the lease before the time that is promised here.
         """
         lease = self._settled(lease_id)
@@ -281,6 +289,12 @@ class Lessor:
         """The checkpointed remainder in seconds; 0 when there is none or no such lease."""
         lease = self._leases.get(lease_id)
         return 0 if lease is None else max(0, lease.remaining_s)
+
+    def is_checkpointed(self, lease_id: int) -> bool:
+        """Whether the next leader would go by a checkpointed remainder, or might when the one that
+        `checkpoints_due` returned last is applied."""
+        lease = self._leases.get(lease_id)
+        return lease is not None and (lease.remaining_s > 0 or lease.checkpoint_due)
 
     def expiring(self, lease_id: int, now_s: float) -> bool:
         """Whether the lease is past its expiry and only waits for its revocation.
@@ -354,6 +368,7 @@ class Lessor:
             remaining_s = -int((now_s - lease.expiry_s) // 1)
             if 0 < remaining_s < lease.ttl_s:
                 found.append((lease_id, remaining_s))
+                lease.checkpoint_due = True
             self._checkpoints.move_first(lease_id, now_s + self._checkpoint_interval_s)
         return found
 
@@ -398,6 +413,7 @@ class Lessor:
 
     def _give_expiry(self, lease_id: int, lease: _Lease) -> None:
         lease.reign = self._reign
+        lease.checkpoint_due = False  # that of an earlier reign is applied, or never will be
         expiry_s = self._start_s + lease.span_s()
         lease.expiry_s = expiry_s if self._spread is None else self._spread.place(expiry_s)
         self._expiries.set(lease_id, lease.expiry_s)

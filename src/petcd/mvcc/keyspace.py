@@ -38,6 +38,24 @@ from petcd.wire.hot import encode_kv
 _pack_row = Struct(">Q9s").pack
 
 
+class Counts:
+    """What was asked of the store since the process began, for the metrics; plain numbers.
+
+    ``puts``, ``deletes`` and ``ranges`` are operations, those inside of transactions too (ranges
+    only those); ``txns`` are transactions with more than one of them; ``put_bytes`` are the keys
+    and values put.
+    """
+
+    __slots__ = ("deletes", "put_bytes", "puts", "ranges", "txns")
+
+    def __init__(self) -> None:
+        self.puts = 0
+        self.put_bytes = 0
+        self.deletes = 0
+        self.ranges = 0
+        self.txns = 0
+
+
 class KeySpace:
     """See the module's text."""
 
@@ -45,6 +63,7 @@ class KeySpace:
         "backend",
         "changes",
         "compact_revision",
+        "counts",
         "index",
         "lease_of",
         "leases",
@@ -61,12 +80,16 @@ class KeySpace:
         self.lease_of: dict[bytes, int] = {}
         self.changes: list[Change] = []
         self.pins: list[int] = []
+        self.counts = Counts()
 
     # ------------------------------------------------------------ writing
 
     def put(self, key: bytes, value: bytes, lease: int, main: int, sub: int) -> None:
         """Set a key at (main, sub); the lease exists (0: none)."""
         index = self.index
+        counts = self.counts
+        counts.puts += 1
+        counts.put_bytes += len(key) + len(value)
         entry = index.live.get(key)
         prev: tuple[int, int] | None
         if entry is None:

@@ -37,7 +37,7 @@ from petcd.mvcc.compaction import Compactor, exists_any_steps
 from petcd.mvcc.errors import Compacted, FutureRevision, KeyNotFound, LeaseNotFound, StoreReplaced
 from petcd.mvcc.hashing import HashJob, HashKV, hash_steps
 from petcd.mvcc.history import prev_kv, read_history
-from petcd.mvcc.keyspace import KeySpace
+from petcd.mvcc.keyspace import Counts, KeySpace
 from petcd.mvcc.loading import attach_leases, load_steps
 from petcd.mvcc.range import RangeResult, Steps, range_now, range_steps
 from petcd.mvcc.revision import KEY_BUCKET, SUB_ZERO, Change, row_key
@@ -126,6 +126,7 @@ class Store:
         Whoever reads in slices is told StoreReplaced.
         """
         space.backend = self._space.backend
+        space.counts = self._space.counts
         attach_leases(space)
         self._attach(space)
 
@@ -142,6 +143,11 @@ class Store:
             if self._space is not space:
                 steps.close()
                 raise StoreReplaced
+
+    @property
+    def counts(self) -> Counts:
+        """What was asked of it since the process began."""
+        return self._space.counts
 
     def take_changes(self) -> list[Change]:
         """The changes since the last call, in order of revision."""
@@ -277,6 +283,7 @@ class Store:
         space = self._space
         keys = txn.deleted_keys(space, request.key, request.range_end)
         prevs = [space.current(key) or b"" for key in keys] if request.prev_kv else []
+        space.counts.deletes += 1
         self._delete(keys)
         return DeleteOutcome(space.revision, len(keys), prevs)
 
@@ -285,7 +292,9 @@ class Store:
 
         Returns the store's revision after it.
         """
-        self._delete(sorted(key for key in set(keys) if key in self._live))
+        found = sorted(key for key in set(keys) if key in self._live)
+        self._space.counts.deletes += len(found)
+        self._delete(found)
         return self._space.revision
 
     def _delete(self, keys: list[bytes]) -> None:

@@ -95,6 +95,8 @@ def execute(space: KeySpace, request: TxnRequest) -> TxnResult:
     ops = branch.flat()
     _check_puts(space, ops)
     _check_ranges(space, ops)
+    if len(ops) > 1:
+        space.counts.txns += 1
     run = _Run(space)
     body = run.branch(branch)
     if run.sub:
@@ -275,12 +277,14 @@ class _Run:
 
     def range(self, request: RangeRequest) -> bytes:
         """An encoded RangeResponse."""
+        self.space.counts.ranges += 1
         found = range_now(self.space, request, self.revision())
         return range_response(self.header(), found.kvs, found.more, found.count)
 
     def delete(self, request: DeleteRangeRequest) -> bytes:
         """An encoded DeleteRangeResponse."""
         space = self.space
+        space.counts.deletes += 1
         keys = deleted_keys(space, request.key, request.range_end)
         prevs = [space.current(key) or b"" for key in keys] if request.prev_kv else []
         space.delete(keys, self.main, self.sub)

@@ -14,22 +14,23 @@ from petcd.peer.append_stats import AppendRate, FollowerStats
 
 ROUND_TRIP_BOUNDS_S = [0.0001 * 2**n for n in range(16)]
 SNAPSHOT_BOUNDS_S = [0.1 * 2**n for n in range(10)]
+SYNC_BOUNDS_S = [0.001 * 2**n for n in range(14)]
 
 
 class Histogram:
-    """Counts of durations by upper bound; the last count is of all longer ones."""
+    """Counts of amounts, mostly seconds, by upper bound; the last one is of all above."""
 
-    __slots__ = ("bounds_s", "counts", "sum_s")
+    __slots__ = ("bounds", "counts", "sum")
 
-    def __init__(self, bounds_s: Sequence[float]) -> None:
-        self.bounds_s = bounds_s
-        self.counts = [0] * (len(bounds_s) + 1)
-        self.sum_s = 0.0
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
 
-    def observe(self, duration_s: float) -> None:
-        """Count one duration."""
-        self.counts[bisect_left(self.bounds_s, duration_s)] += 1
-        self.sum_s += duration_s
+    def observe(self, amount: float) -> None:
+        """Count one."""
+        self.counts[bisect_left(self.bounds, amount)] += 1
+        self.sum += amount
 
 
 class PeerCounters:
@@ -79,8 +80,7 @@ class SnapshotCounters:
 class Family:
     """One metric: `kind` is counter, gauge or histogram; a sample is its labels' values and value.
 
-    A counter's name is given without `_total`, as Prometheus libraries want; those that etcd names
-    without it are called gauges, since the libraries would add it.
+    Names, help texts and labels are etcd's to the letter: dashboards and alert rules know them.
     """
 
     name: str
@@ -96,6 +96,9 @@ class NetworkCounters:
     def __init__(self, local_id: int) -> None:
         self.sent_appends = AppendRate()
         self.received_appends = AppendRate()
+        # Of received snapshots: until the file was there, and its sync.
+        self.snapshot_saves = Histogram(SNAPSHOT_BOUNDS_S)
+        self.snapshot_syncs = Histogram(SYNC_BOUNDS_S)
         self._local = format_id(local_id)
         self._peers: dict[int, PeerCounters] = {}
 
@@ -121,7 +124,7 @@ class NetworkCounters:
 
     def samples(self) -> list[Family]:
         """Everything that is counted, under etcd's names."""
-        return [*self._peer_families(), *self._snapshot_families()]
+        return [*self._peer_families(), *self._snapshot_families(), *self._file_families()]
 
     def _peer_families(self) -> list[Family]:
         known = [(format_id(member_id), counters) for member_id, counters in self._peers.items()]
@@ -144,35 +147,35 @@ class NetworkCounters:
                 [(labels, float(c.known)) for labels, c in pairs],
             ),
             Family(
-                "etcd_network_disconnected_peers",
+                "etcd_network_disconnected_peers_total",
                 "The total number of disconnected peers.",
                 "counter",
                 both,
                 [(labels, c.disconnected) for labels, c in pairs],
             ),
             Family(
-                "etcd_network_peer_sent_bytes",
+                "etcd_network_peer_sent_bytes_total",
                 "The total number of bytes sent to peers.",
                 "counter",
                 to,
                 [(labels, c.sent_bytes) for labels, c in singles],
             ),
             Family(
-                "etcd_network_peer_received_bytes",
+                "etcd_network_peer_received_bytes_total",
                 "The total number of bytes received from peers.",
                 "counter",
                 sender,
                 [(labels, c.received_bytes) for labels, c in singles],
             ),
             Family(
-                "etcd_network_peer_sent_failures",
+                "etcd_network_peer_sent_failures_total",
                 "The total number of send failures from peers.",
                 "counter",
                 to,
                 [(labels, c.sent_failures) for labels, c in singles],
             ),
             Family(
-                "etcd_network_peer_received_failures",
+                "etcd_network_peer_received_failures_total",
                 "The total number of receive failures from peers.",
                 "counter",
                 sender,
@@ -187,17 +190,41 @@ class NetworkCounters:
             ),
         ]
 
+    def _file_families(self) -> list[Family]:
+        return [
+            Family(
+                "etcd_snap_db_save_total_duration_seconds",
+                "The total latency distributions of v3 snapshot save",
+                "histogram",
+                (),
+                [((), self.snapshot_saves)],
+            ),
+            Family(
+                "etcd_snap_db_fsync_duration_seconds",
+                "The latency distributions of fsyncing .snap.db file",
+                "histogram",
+                (),
+                [((), self.snapshot_syncs)],
+            ),
+        ]
+
     def _snapshot_families(self) -> list[Family]:
         families = []
+        total = "Total number"
         for way, label in (("send", "To"), ("receive", "From")):
             ways = [
                 ((format_id(member_id),), getattr(counters, f"snapshot_{way}s"))
                 for member_id, counters in self._peers.items()
             ]
             texts: list[tuple[str, str, str, str]] = [
-                ("success", "gauge", "successes", f"Total number of successful snapshot {way}s"),
-                ("inflights_total", "gauge", "in_flight", f"Number of inflight snapshot {way}s"),
-                ("failures", "gauge", "failures", f"Total number of snapshot {way} failures"),
+                ("success", "counter", "successes", f"{total} of successful snapshot {way}s"),
+                (
+                    "inflights_total",
+                    "gauge",
+                    "in_flight",
+                    f"{total} of inflight snapshot {way}s",
+                ),
+                ("failures", "counter", "failures", f"{total} of snapshot {way} failures"),
                 (
                     "total_duration_seconds",
                     "histogram",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +27,8 @@ class IncomingFile:
         self._file: BinaryIO | None = None
         self._path = ""
         self._ended = False
+        self.sync_s = 0.0
+        """How long the sync of the file took."""
 
     def write(self, data: bytes) -> None:
         """Append; the file begins with the first call. Raises OSError."""
@@ -38,7 +41,9 @@ class IncomingFile:
         with self._lock:
             file = self._open()
             file.flush()
+            started_s = time.perf_counter()
             os.fsync(file.fileno())
+            self.sync_s = time.perf_counter() - started_s
             file.close()
             if not path.exists():
                 os.rename(self._path, path)

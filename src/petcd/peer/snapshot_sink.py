@@ -157,7 +157,9 @@ class SnapshotSink:
 
     def _received(self, message: Message, path: Path, counters: PeerCounters, began: float) -> None:
         counters.snapshot_receives.successes += 1
-        counters.snapshot_receives.seconds.observe(self._context.clock.time() - began)
+        took_s = self._context.clock.time() - began
+        counters.snapshot_receives.seconds.observe(took_s)
+        self._context.counters.snapshot_saves.observe(took_s)
         self._context.events.snapshot_received(message, path)
         self._finish()
         self._respond.send(204, self._headers, b"")
@@ -180,7 +182,9 @@ class SnapshotSink:
                 self._waiting_bytes -= len(data)
                 self.more_wanted()
             name = f"{index:016x}.snap.db"
-            return await loop.run_in_executor(self._executor, file.commit, name), size
+            path = await loop.run_in_executor(self._executor, file.commit, name)
+            self._context.counters.snapshot_syncs.observe(file.sync_s)
+            return path, size
         finally:
             self._executor.submit(file.discard)
 

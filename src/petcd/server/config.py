@@ -117,6 +117,7 @@ class ServerConfig:
     snapshot_catchup_entries: int
     watch_progress_interval_s: float
     warning_apply_s: float
+    warning_unary_request_s: float
     lease_checkpoint: bool
     cors: tuple[str, ...]
     enable_v2: bool
@@ -439,6 +440,7 @@ def build(settings: Settings, notes: list[str]) -> ServerConfig:
         snapshot_catchup_entries=value("snapshot-catchup-entries"),
         watch_progress_interval_s=value("watch-progress-notify-interval"),
         warning_apply_s=value("warning-apply-duration"),
+        warning_unary_request_s=value("warning-unary-request-duration"),
         lease_checkpoint=value("enable-lease-checkpoint"),
         cors=value("cors"),
         enable_v2=value("enable-v2"),

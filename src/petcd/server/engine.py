@@ -34,6 +34,7 @@ from petcd.server.publication import Publication
 from petcd.server.pump import Pump
 from petcd.server.reconfiguration import Reconfiguration
 from petcd.server.runtime import Runtime
+from petcd.server.slowness import Slowness
 from petcd.server.snapshot_receiver import SnapshotReceiver
 from petcd.server.snapshot_sender import SnapshotSender
 from petcd.server.snapshots import MemberSnapshots
@@ -87,6 +88,13 @@ class Engine:
             config.backend_batch_interval_s,
             config.backend_batch_limit,
         )
+        self.slowness = Slowness(
+            log,
+            surroundings.loop.time,
+            config.warning_apply_s,
+            config.warning_unary_request_s,
+            config.heartbeat_ms / 1000,
+        )
         self._jobs = LongJobs(surroundings)
         self._snapshots = snapshots_of(opened.backend)
         self.operations = Operations(
@@ -122,6 +130,7 @@ class Engine:
             lambda: quota.room_bytes(backend.size_in_use()),
             die,
             self._log,
+            self.slowness,
             config.election_ms / 1000,
             config.request_timeout_s,
             config.max_request_bytes,
@@ -158,6 +167,7 @@ class Engine:
             config.max_wals,
             self.runtime.save_hard_state,
             self._sender.wants,
+            self._surroundings.stopwatch_s,
         )
         self.runtime.after_turn += [
             self._receiver.turn_ended,
@@ -199,6 +209,11 @@ class Engine:
             self._log,
         )
         mailbox.snapshots = MemberSnapshots(self._sender, self._receiver)
+
+    @property
+    def is_receiving_snapshot(self) -> bool:
+        """Whether a snapshot of the leader's is being made ready or installed."""
+        return self._receiver.is_busy
 
     def _tell_of_removal(self) -> None:
         """Say so; turns go on until somebody stops them, so that the others learn of it."""

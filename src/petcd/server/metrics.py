@@ -1,59 +1,43 @@
 """Metrics under etcd's names, so that its dashboards and alert rules work.
 
 The hot paths keep plain integers; what Prometheus wants is put together when it asks. Only what has
-a meaning here is exported: no Go run time, no peers without peers.
-Source: the metric list of etcd 3.5; bucket bounds are etcd's.
+a meaning here is exported: no Go run time, no pages of bbolt, no peers without peers.
+Source: the metric list of etcd 3.5; names, help texts, labels and bucket bounds are etcd's.
 """
 
 from collections.abc import Callable, Iterator
-from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-)
-from prometheus_client.metrics_core import Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector, CollectorRegistry
 
 from petcd.peer.counters import Family, Histogram
-from petcd.transport.grpc_status import CODE_NAMES
-from petcd.transport.router import BIDI, CLIENT_STREAM, SERVER_STREAM, UNARY, Router
-from petcd.version import ETCD_VERSION
-
-_TYPES = {
-    UNARY: "unary",
-    SERVER_STREAM: "server_stream",
-    CLIENT_STREAM: "client_stream",
-    BIDI: "bidi_stream",
-}
-_DISK_BUCKETS_S = [0.001 * 2**n for n in range(14)]
-_DEFRAG_BUCKETS_S = [0.1 * 2**n for n in range(13)]
+from petcd.server.exposition import text_of
 
 Sample = tuple[str, str, Callable[[], float]]
+Source = Callable[[], list[Family]]
+
+
+def doubling(first: float, count: int) -> list[float]:
+    """Bucket bounds, each twice the one before."""
+    return [first * 2**n for n in range(count)]
+
+
+_SYNCS_S = doubling(0.001, 14)
 
 
 class Durations:
     """A histogram without labels; `observe` costs less than a microsecond."""
 
-    def __init__(self, name: str, text: str, bounds_s: list[float]) -> None:
+    def __init__(self, name: str, text: str, bounds: list[float]) -> None:
         self._name = name
         self._text = text
-        self._histogram = Histogram(bounds_s)
+        self._histogram = Histogram(bounds)
         self.observe = self._histogram.observe
 
-    def family(self) -> HistogramMetricFamily:
-        """The histogram as Prometheus reads it."""
-        histogram = self._histogram
-        return HistogramMetricFamily(self._name, self._text, buckets(histogram), histogram.sum_s)
-
-
-def buckets(histogram: Histogram) -> list[tuple[str, int]]:
-    """Cumulative counts by upper bound, as Prometheus reads them."""
-    bounds = [*(f"{bound:g}" for bound in histogram.bounds_s), "+Inf"]
-    return list(zip(bounds, accumulate(histogram.counts), strict=True))
+    def family(self) -> Family:
+        """The histogram under its name."""
+        return Family(self._name, self._text, "histogram", (), [((), self._histogram)])
 
 
 class Metrics:
@@ -61,110 +45,104 @@ class Metrics:
 
     def __init__(self, gauges: list[Sample], counters: list[Sample]) -> None:
         """`gauges` and `counters`: (name, help, function that gives the value now)."""
-        self._registry = CollectorRegistry()
         self._gauges = gauges
         self._counters = counters
-        self._router: Router | None = None
-        self._peers: Callable[[], list[Family]] = list
+        self._sources: list[Source] = []
+        self._scrapes = 0
+        registry = CollectorRegistry()
+        self._process = (ProcessCollector(registry=registry), PlatformCollector(registry=registry))
         self.wal_fsync = Durations(
             "etcd_disk_wal_fsync_duration_seconds",
             "The latency distributions of fsync called by WAL.",
-            _DISK_BUCKETS_S,
+            _SYNCS_S,
         )
         self.backend_commit = Durations(
             "etcd_disk_backend_commit_duration_seconds",
             "The latency distributions of commit called by backend.",
-            _DISK_BUCKETS_S,
+            _SYNCS_S,
         )
         self.defrag = Durations(
             "etcd_disk_backend_defrag_duration_seconds",
             "The latency distribution of backend defragmentation.",
-            _DEFRAG_BUCKETS_S,
+            doubling(0.1, 13),
         )
-        self._registry.register(self)
-        ProcessCollector(registry=self._registry)
-        PlatformCollector(registry=self._registry)
+        self.export = Durations(
+            "etcd_disk_backend_snapshot_duration_seconds",
+            "The latency distribution of backend snapshots.",
+            doubling(0.01, 17),
+        )
+        self.hash = Durations(
+            "etcd_mvcc_hash_duration_seconds",
+            "The latency distribution of storage hash operation.",
+            doubling(0.01, 15),
+        )
+        self.compaction_pause_ms = Durations(
+            "etcd_debugging_mvcc_db_compaction_pause_duration_milliseconds",
+            "Bucketed histogram of db compaction pause duration.",
+            doubling(1, 13),
+        )
+        self.compaction_ms = Durations(
+            "etcd_debugging_mvcc_db_compaction_total_duration_milliseconds",
+            "Bucketed histogram of db compaction total duration.",
+            doubling(100, 14),
+        )
+        self.snap_save = Durations(
+            "etcd_debugging_snap_save_total_duration_seconds",
+            "The total latency distributions of save called by snapshot.",
+            _SYNCS_S,
+        )
+        self.snap_fsync = Durations(
+            "etcd_snap_fsync_duration_seconds",
+            "The latency distributions of fsync called by snap.",
+            _SYNCS_S,
+        )
+        self.loop_delay = Durations(
+            "petcd_loop_delay_seconds",
+            "How late the loop came to its heartbeats, which it looks at once an interval.",
+            _SYNCS_S,
+        )
 
-    def watch_router(self, router: Router) -> None:
-        """Export the call counters of these methods too."""
-        self._router = router
-
-    def watch_peers(self, samples: Callable[[], list[Family]]) -> None:
-        """Export what is counted about other members too."""
-        self._peers = samples
+    def add(self, source: Source) -> None:
+        """Export what this gives, too."""
+        self._sources.append(source)
 
     def render(self) -> bytes:
         """The text that Prometheus reads."""
-        return generate_latest(self._registry)
+        self._scrapes += 1
+        return text_of(self._families())
 
-    def describe(self) -> list[Metric]:
-        """For the registry: nothing is known before `collect`."""
-        return []
-
-    def collect(self) -> Iterator[Metric]:
-        """For the registry: everything that is kept as plain numbers."""
-        for name, text, value in self._gauges:
-            yield GaugeMetricFamily(name, text, value=value())
-        for name, text, value in self._counters:
-            yield CounterMetricFamily(name, text, value=value())
-        for durations in (self.wal_fsync, self.backend_commit, self.defrag):
-            yield durations.family()
-        version = GaugeMetricFamily(
-            "etcd_server_version",
-            "Which version is running. 1 for 'server_version' label with current version.",
-            labels=["server_version"],
+    def _families(self) -> Iterator[Family]:
+        for kind, samples in (("gauge", self._gauges), ("counter", self._counters)):
+            for name, text, value in samples:
+                yield Family(name, text, kind, (), [((), value())])
+        for durations in vars(self).values():
+            if isinstance(durations, Durations):
+                yield durations.family()
+        for source in self._sources:
+            yield from source()
+        yield from _process_families(self._process)
+        yield Family(
+            "promhttp_metric_handler_requests_total",
+            "Total number of scrapes by HTTP status code.",
+            "counter",
+            ("code",),
+            [(("200",), self._scrapes)],
         )
-        version.add_metric([ETCD_VERSION], 1)
-        yield version
-        for family in self._peers():
-            if family.samples:
-                yield _labelled(family)
-        if self._router is not None:
-            yield from _calls(self._router)
 
 
-def _labelled(family: Family) -> Metric:
-    name, text, labels = family.name, family.text, family.labels
-    if family.kind == "histogram":
-        histogram = HistogramMetricFamily(name, text, labels=labels)
-        for values, value in family.samples:
-            assert isinstance(value, Histogram)
-            histogram.add_metric(values, buckets(value), value.sum_s)
-        return histogram
-    kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
-    metric = kind(name, text, labels=labels)
-    for values, value in family.samples:
-        assert not isinstance(value, Histogram)
-        metric.add_metric(values, value)
-    return metric
-
-
-def _calls(router: Router) -> Iterator[Metric]:
-    labels = ["grpc_type", "grpc_service", "grpc_method"]
-    started = CounterMetricFamily(
-        "grpc_server_started", "Total number of RPCs started on the server.", labels=labels
-    )
-    handled = CounterMetricFamily(
-        "grpc_server_handled",
-        "Total number of RPCs completed on the server, regardless of success or failure.",
-        labels=[*labels, "grpc_code"],
-    )
-    received = CounterMetricFamily(
-        "grpc_server_msg_received",
-        "Total number of RPC stream messages received on the server.",
-        labels=labels,
-    )
-    sent = CounterMetricFamily(
-        "grpc_server_msg_sent",
-        "Total number of gRPC stream messages sent by the server.",
-        labels=labels,
-    )
-    for method in router.methods():
-        names = [_TYPES[method.kind], method.service, method.name]
-        started.add_metric(names, method.started)
-        received.add_metric(names, method.msg_received)
-        sent.add_metric(names, method.msg_sent)
-        for code, count in method.handled.items():
-            if count:
-                handled.add_metric([*names, CODE_NAMES[code]], count)
-    return iter((started, handled, received, sent))
+def _process_families(collectors: tuple[Collector, ...]) -> Iterator[Family]:
+    """What the system knows of this process; etcd tells of its files twice."""
+    for collector in collectors:
+        for metric in collector.collect():
+            sample = metric.samples[0]
+            labels, values = tuple(sample.labels), tuple(sample.labels.values())
+            found = Family(
+                sample.name, metric.documentation, metric.type, labels, [(values, sample.value)]
+            )
+            yield found
+            if sample.name == "process_open_fds":
+                text = "The number of used file descriptors."
+                yield Family("os_fd_used", text, "gauge", (), found.samples)
+            elif sample.name == "process_max_fds":
+                text = "The file descriptor limit."
+                yield Family("os_fd_limit", text, "gauge", (), found.samples)

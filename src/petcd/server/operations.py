@@ -37,7 +37,15 @@ class Operations:
         jobs: LongJobs,
         snapshots: SnapshotStore,
     ) -> None:
-        self.defrag_durations_s: Callable[[float], None] = lambda duration_s: None
+        # Who wants to know how long things take.
+        self.defrag_durations_s: Callable[[float], None] = _ignore
+        self.export_durations_s: Callable[[float], None] = _ignore
+        self.hash_durations_s: Callable[[float], None] = _ignore
+        self.compaction_pauses_ms: Callable[[float], None] = _ignore
+        self.compaction_durations_ms: Callable[[float], None] = _ignore
+        self.compacted_unix_s = 0  # when the last compaction ended; 0: none since the start
+        self._compaction_started_s = 0.0
+        self._wall_ns = surroundings.wall_ns
         self._loop = surroundings.loop
         self._stopwatch_s = surroundings.stopwatch_s
         self._store = member.store
@@ -51,6 +59,11 @@ class Operations:
         self._defragmenting = False
         self._exports = 0  # files that clients are being sent; 0 <= exports <= EXPORTS_MAX
         self._compacted_waiters: list[tuple[int, Callable[[], None]]] = []
+
+    @property
+    def is_defragmenting(self) -> bool:
+        """Whether a defragmentation is under way."""
+        return self._defragmenting
 
     def in_use_bytes(self) -> int:
         """Bytes in use in the backend, pending writes included."""
@@ -66,6 +79,7 @@ class Operations:
         """Start removing rows when an applied compaction left some."""
         if not self._compaction_runs and self._store.compacting:
             self._compaction_runs = True
+            self._compaction_started_s = self._stopwatch_s()
             self._loop.call_soon(self._compaction_slice)
 
     def when_compacted(self, revision: int, done: Callable[[], None]) -> None:
@@ -76,11 +90,17 @@ class Operations:
             self._tell_compacted()
 
     def _compaction_slice(self) -> None:
-        if self._store.compact_step() or self._v2.trim_step():
+        started_s = self._stopwatch_s()
+        is_unfinished = self._store.compact_step() or self._v2.trim_step()
+        now_s = self._stopwatch_s()
+        self.compaction_pauses_ms(1000 * (now_s - started_s))
+        if is_unfinished:
             self._committer.maybe_commit()
             self._loop.call_later(COMPACTION_PAUSE_S, self._compaction_slice)
         else:
             self._compaction_runs = False
+            self.compaction_durations_ms(1000 * (now_s - self._compaction_started_s))
+            self.compacted_unix_s = self._wall_ns() // 10**9
             self._tell_compacted()
 
     def _tell_compacted(self) -> None:
@@ -134,7 +154,10 @@ class Operations:
     def hash_all(self, finish: Finish, context: Any) -> None:
         """See `petcd.api.host.Host`."""
 
+        started_s = self._stopwatch_s()
+
         def hashed(outcome: object, revision: int) -> None:
+            self.hash_durations_s(self._stopwatch_s() - started_s)
             finish(context, outcome if isinstance(outcome, Exception) else (outcome, revision))
 
         self._with_view(_hash_view, hashed)
@@ -147,8 +170,10 @@ class Operations:
             finish(context, TooManyRequests())
             return
         self._exports += 1
+        started_s = self._stopwatch_s()
 
         def made(outcome: object, revision: int) -> None:
+            self.export_durations_s(self._stopwatch_s() - started_s)
             self._exports -= isinstance(outcome, Exception)
             finish(context, outcome)
 
@@ -180,6 +205,10 @@ class Operations:
             finish(error if error is not None else future.result(), revision)
 
         self._committer.when_synced(lambda: self._jobs.run(prepare, done))
+
+
+def _ignore(duration: float) -> None:
+    """Nobody wants to know."""
 
 
 def _hash_view(view: View) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 from petcd.member import Member
 from petcd.member.errors import TimedOut
+from petcd.server.slowness import Slowness
 
 RETRY_S = 0.5
 
@@ -22,18 +23,24 @@ class ReadQueue:
     """Reads of one member that wait for the read index."""
 
     def __init__(
-        self, member: Member, next_id: Callable[[], int], request_timeout_s: float
+        self,
+        member: Member,
+        next_id: Callable[[], int],
+        request_timeout_s: float,
+        slowness: Slowness,
     ) -> None:
         self.failed_total = 0
         self.slow_total = 0
         self._member = member
         self._next_id = next_id
         self._timeout_s = request_timeout_s
+        self._slowness = slowness
         self._waiting: list[tuple[Serve, Any]] = []
         self._round: list[tuple[Serve, Any]] = []
         self._round_ids: set[bytes] = set()
         self._round_started_s = 0.0
         self._asked_s = 0.0
+        self._asked_id = 0
         self._leader_id = 0
         self._index: int | None = None
 
@@ -63,21 +70,29 @@ class ReadQueue:
             self._index = index
 
     def _ask(self, now_s: float) -> None:
-        request = self._next_id().to_bytes(8, "big")
+        request_id = self._next_id()
+        request = request_id.to_bytes(8, "big")
         self._round_ids.add(request)
         self._asked_s = now_s
+        self._asked_id = request_id
         self._member.node.read_index(request)
 
     def _continue_round(self, now_s: float) -> None:
         member = self._member
+        took_s = now_s - self._round_started_s
         if self._index is not None:
             if member.applied_index >= self._index:
+                if took_s > self._slowness.apply_s:
+                    self._slowness.read_index_late(took_s, [read[1] for read in self._round])
                 self._end(None)
-        elif now_s - self._round_started_s > self._timeout_s:
+        elif took_s > self._timeout_s:
             self.failed_total += 1
+            self._slowness.read_index_failed(self._timeout_s)
             self._end(TimedOut())
         elif now_s - self._asked_s >= RETRY_S or self._has_new_leader():
             self.slow_total += 1
+            if now_s - self._asked_s >= RETRY_S:
+                self._slowness.read_index_retried(self._asked_id, RETRY_S)
             self._leader_id = member.leader_id
             self._ask(now_s)
 

@@ -1,40 +1,37 @@
-"""Which numbers of a running member are exported, and where they are read."""
+"""Which numbers of a running member are exported, and where they are read.
 
-from typing import TYPE_CHECKING
+What stands in `store_samples` is about keys, watches and leases, here is the rest.
+"""
 
 from petcd.cluster import format_id
-from petcd.member import Member
-from petcd.member.quota import Quota
 from petcd.peer.counters import Family
+from petcd.server.engine import Engine
 from petcd.server.metrics import Sample
+from petcd.storage.wal import Wal
+from petcd.version import ETCD_VERSION
 from petcd.wire.maintenance import AlarmType
 
-if TYPE_CHECKING:
-    from petcd.server.operations import Operations
-    from petcd.server.reconfiguration import Reconfiguration
-    from petcd.server.runtime import Runtime
-    from petcd.server.timers import Timers
 
-
-def gauges(
-    member: Member, runtime: "Runtime", operations: "Operations", quota: Quota
-) -> list[Sample]:
+def gauges(engine: Engine) -> list[Sample]:
     """Values that go up and down; some are called `_total`, since etcd does."""
+    member, runtime, operations = engine.member, engine.runtime, engine.operations
+    timers, quota, log = engine.timers, engine.quota, engine.opened.log
+    assert isinstance(log, Wal), log  # a process has no other
     return [
         (
             "etcd_server_has_leader",
             "Whether or not a leader exists. 1 is existence, 0 is not.",
-            lambda: float(member.leader_id != 0),
+            lambda: int(member.leader_id != 0),
         ),
         (
             "etcd_server_is_leader",
             "Whether or not this member is a leader. 1 if is, 0 otherwise.",
-            lambda: float(member.is_leader),
+            lambda: int(member.is_leader),
         ),
         (
             "etcd_server_is_learner",
             "Whether or not this member is a learner. 1 if is, 0 otherwise.",
-            lambda: float(member.node.raft.is_learner),
+            lambda: int(member.node.raft.is_learner),
         ),
         (
             "etcd_server_proposals_committed_total",
@@ -57,6 +54,21 @@ def gauges(
             lambda: quota.bytes_max,
         ),
         (
+            "etcd_server_snapshot_apply_in_progress_total",
+            "1 if the server is applying the incoming snapshot. 0 if none.",
+            lambda: int(engine.is_receiving_snapshot),
+        ),
+        (
+            "etcd_disk_defrag_inflight",
+            "Whether or not defrag is active on the member. 1 means active, 0 means not.",
+            lambda: int(operations.is_defragmenting),
+        ),
+        (
+            "etcd_disk_wal_write_bytes_total",
+            "Total number of bytes written in WAL.",
+            lambda: log.bytes_written,
+        ),
+        (
             "etcd_mvcc_db_total_size_in_bytes",
             "Total size of the underlying database physically allocated in bytes.",
             operations.file_bytes,
@@ -67,26 +79,16 @@ def gauges(
             operations.in_use_bytes,
         ),
         (
-            "etcd_debugging_mvcc_keys_total",
-            "Total number of keys.",
-            lambda: len(member.store),
-        ),
-        (
-            "etcd_debugging_mvcc_current_revision",
-            "The current revision of store.",
-            lambda: member.store.revision,
-        ),
-        (
-            "etcd_debugging_mvcc_compact_revision",
-            "The revision of the last compaction in store.",
-            lambda: member.store.compact_revision,
+            "petcd_loop_longest_stall_seconds",
+            "The longest time since the start that the loop was late for a heartbeat.",
+            lambda: timers.latest_s,
         ),
     ]
 
 
-def counters(member: Member, runtime: "Runtime", timers: "Timers") -> list[Sample]:
+def counters(engine: Engine) -> list[Sample]:
     """Values that only grow."""
-    lessor = member.lessor
+    member, runtime, slowness = engine.member, engine.runtime, engine.slowness
     return [
         (
             "etcd_server_leader_changes_seen_total",
@@ -105,39 +107,27 @@ def counters(member: Member, runtime: "Runtime", timers: "Timers") -> list[Sampl
         ),
         (
             "etcd_server_slow_read_indexes_total",
-            "The total number of pending read indexes not in sync with leader's or timed out.",
+            "The total number of pending read indexes not in sync with leader's or timed out read "
+            "index requests.",
             lambda: runtime.reads_slow,
         ),
         (
-            "etcd_debugging_server_lease_expired_total",
-            "The total number of expired leases.",
-            lambda: timers.leases_expired,
+            "etcd_server_slow_apply_total",
+            "The total number of slow apply requests (likely overloaded from slow disk).",
+            lambda: slowness.slow_applies,
         ),
         (
-            "etcd_debugging_lease_granted_total",
-            "The total number of granted leases.",
-            lambda: lessor.granted_total,
-        ),
-        (
-            "etcd_debugging_lease_revoked_total",
-            "The total number of revoked leases.",
-            lambda: lessor.revoked_total,
-        ),
-        (
-            "etcd_debugging_lease_renewed_total",
-            "The number of renewed leases seen by the leader.",
-            lambda: lessor.renewed_total,
-        ),
-        (
-            "etcd_debugging_mvcc_db_compaction_keys_total",
-            "Total number of db keys compacted.",
-            lambda: member.store.compacted_rows,
+            "etcd_server_heartbeat_send_failures_total",
+            "The total number of leader heartbeat send failures (likely overloaded from slow "
+            "disk).",
+            lambda: slowness.late_heartbeats,
         ),
     ]
 
 
-def facts(member: Member, reconfiguration: "Reconfiguration") -> list[Family]:
+def facts(engine: Engine) -> list[Family]:
     """What is told by labels: who this is, the cluster's version, promotions and alarms."""
+    member, reconfiguration = engine.member, engine.reconfiguration
     failed = reconfiguration.promotions_failed
     kinds = {AlarmType.NOSPACE: "NOSPACE", AlarmType.CORRUPT: "CORRUPT"}
     alarms = member.alarms.get()
@@ -148,14 +138,21 @@ def facts(member: Member, reconfiguration: "Reconfiguration") -> list[Family]:
             "Server or member ID in hexadecimal format. 1 for 'server_id' label with current ID.",
             "gauge",
             ("server_id",),
-            [((format_id(member.id),), 1.0)],
+            [((format_id(member.id),), 1)],
+        ),
+        Family(
+            "etcd_server_version",
+            "Which version is running. 1 for 'server_version' label with current version.",
+            "gauge",
+            ("server_version",),
+            [((ETCD_VERSION,), 1)],
         ),
         Family(
             "etcd_cluster_version",
             "Which version is running. 1 for 'cluster_version' label with current cluster version",
             "gauge",
             ("cluster_version",),
-            [((version.rpartition(".")[0],), 1.0)] if version else [],
+            [((version.rpartition(".")[0],), 1)] if version else [],
         ),
         Family(
             "etcd_debugging_server_alarms",
@@ -163,21 +160,21 @@ def facts(member: Member, reconfiguration: "Reconfiguration") -> list[Family]:
             "2 for 'alarm_type' label with type of this alarm",
             "gauge",
             ("server_id", "alarm_type"),
-            [((format_id(a.memberID), kinds.get(a.alarm, "NONE")), 1.0) for a in alarms],
+            [((format_id(a.memberID), kinds.get(a.alarm, "NONE")), 1) for a in alarms],
         ),
         Family(
             "etcd_server_learner_promote_successes",
             "The total number of successful learner promotions while this member is leader.",
-            "gauge",
+            "counter",
             (),
-            [((), float(reconfiguration.promotions_total))],
+            [((), reconfiguration.promotions_total)],
         ),
         Family(
             "etcd_server_learner_promote_failures",
             "The total number of failed learner promotions (likely learner not ready) while this "
             "member is leader.",
-            "gauge",
+            "counter",
             ("Reason",),
-            [((reason,), float(count)) for reason, count in sorted(failed.items())],
+            [((reason,), count) for reason, count in sorted(failed.items())],
         ),
     ]

@@ -37,10 +37,9 @@ from petcd.server.discovery import discovered
 from petcd.server.engine import GRPC_OVERHEAD_BYTES, Engine
 from petcd.server.joining import FirstStart, first_start
 from petcd.server.log import Logger
-from petcd.server.metrics import Metrics
+from petcd.server.observing import observe_clients, observe_member
 from petcd.server.peer_port import PeerPort, peer_dial_timeout_s
 from petcd.server.runtime import die
-from petcd.server.samples import counters, facts, gauges
 from petcd.server.surroundings import Surroundings
 from petcd.storage.datadir import DataDir
 from petcd.transport.http_client import HttpClient
@@ -123,7 +122,7 @@ class Server:
         engine = self._engine = Engine(
             opened, port.network, surroundings, config, log, self._die, port, port.ask_versions
         )
-        self._metrics = self._metrics_of(engine)
+        self._metrics = observe_member(engine, port.network.counters)
         check = self._corruption_check = CorruptionCheck(
             engine.runtime, port.network.client, log, config.request_timeout_s
         )
@@ -172,31 +171,12 @@ class Server:
             self._sockets.append(bound[-1])
         return bound
 
-    def _metrics_of(self, engine: Engine) -> Metrics:
-        metrics = Metrics(
-            gauges(engine.member, engine.runtime, engine.operations, engine.quota),
-            counters(engine.member, engine.runtime, engine.timers),
-        )
-        engine.runtime.sync_durations_s = metrics.wal_fsync.observe
-        engine.committer.durations_s = metrics.backend_commit.observe
-        engine.operations.defrag_durations_s = metrics.defrag.observe
-        assert self._peer_port is not None
-        counters_of_peers = self._peer_port.network.counters
-        metrics.watch_peers(
-            lambda: [
-                *counters_of_peers.samples(),
-                *facts(engine.member, engine.reconfiguration),
-            ]
-        )
-        return metrics
-
     async def _listen(self, sockets: list[socket.socket], engine: Engine) -> None:
         config, runtime = self.config, engine.runtime
         router = Router()
         for service in (KvService, LeaseService, ClusterService, MaintenanceService, HealthService):
             service(runtime).register(router)
         WatchService(engine.hub).register(router)
-        self._metrics.watch_router(router)
         runtime.after_turn.append(Gate(runtime, router, config.election_ms / 1000).look)
         self._endpoints = HttpEndpoints(
             runtime,
@@ -208,6 +188,9 @@ class Server:
         limits = transport_limits(config)
         self._listener = Listener(router, self._endpoints.handle, limits)
         self._listener.after_receive = runtime.received
+        observe_clients(
+            self._metrics, engine, router, self._listener, self._endpoints, config.metrics
+        )
         runtime.flush = self._listener.flush
         runtime.after_turn.append(self._listener.flush)
         for bound in sockets:

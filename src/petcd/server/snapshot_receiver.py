@@ -97,6 +97,11 @@ class SnapshotReceiver:
                 lambda: partial(self._stage, message, body), partial(self._staged, message, body)
             )
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a snapshot is being made ready."""
+        return self._busy
+
     def is_coming(self, index: int) -> bool:
         """See `messages.Snapshots`."""
         if index > self._coming_index:  # mostly so: none is coming

@@ -23,6 +23,7 @@ from petcd.wire.lease import LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevok
 from petcd.wire.maintenance import AlarmAction, AlarmType
 from petcd.wire.v2request import Request
 
+TICK = "tick"
 LEASE_INTERVAL_S = 0.5
 # etcd revokes at most 1,000 leases a second, a frequent complaint; a batch of revocations costs
 # little here, and what bounds it is the length of a turn.
@@ -59,6 +60,8 @@ class Timers:
         progress: Callable[[], None],
     ) -> None:
         self.leases_expired = 0
+        self.latest_s = 0.0  # the longest delay of a tick since the start
+        self.delays_s: Callable[[float], None] = lambda delay_s: None
         self._loop = surroundings.loop
         self._wall_ns = surroundings.wall_ns
         self._runtime = runtime
@@ -77,7 +80,7 @@ class Timers:
 
     def start(self) -> None:
         """Start all timers."""
-        self._every("tick", self._heartbeat_s, self._runtime.tick)
+        self._every(TICK, self._heartbeat_s, self._runtime.tick)
         self._every("commit", self._commit_interval_s, self._commit)
         self._every("progress", self._progress_interval_s, self._progress)
         self._every("leases", LEASE_INTERVAL_S, self._lead)
@@ -96,11 +99,20 @@ class Timers:
 
         def run() -> None:
             nonlocal due_s
-            due_s = max(due_s + interval_s, self._loop.time())
+            now_s = self._loop.time()
+            if name == TICK:
+                self._note_delay(now_s - due_s)
+            due_s = max(due_s + interval_s, now_s)
             self._handles[name] = self._loop.call_at(due_s, run)
             work()
 
         self._handles[name] = self._loop.call_at(due_s, run)
+
+    def _note_delay(self, delay_s: float) -> None:
+        """How late the loop is: what it did meanwhile has held up everybody."""
+        delay_s = max(0.0, delay_s)
+        self.latest_s = max(self.latest_s, delay_s)
+        self.delays_s(delay_s)
 
     def _lead(self) -> None:
         """The duties of a leader; the lessor answers nothing when this member is none."""

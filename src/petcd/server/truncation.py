@@ -49,8 +49,13 @@ class Truncation:
         segments_max: int,
         save_hard_state: Callable[[], None],
         is_wanted: Callable[[int], bool],
+        stopwatch_s: Callable[[], float],
     ) -> None:
         """`is_wanted`: whether entries up to an index are to stay in memory for somebody."""
+        # Told how long a cut took, and its record in the log, synced, of that.
+        self.durations_s: Callable[[float], None] = lambda duration_s: None
+        self.sync_durations_s: Callable[[float], None] = lambda duration_s: None
+        self._stopwatch_s = stopwatch_s
         self._member = member
         self._log = log
         self._backend = backend
@@ -105,9 +110,12 @@ class Truncation:
         # The configuration changes only with an applied entry, and the backend's record of it is
         # never behind the index that is cut at.
         conf_state = load_conf_state(self._backend)
+        started_s = self._stopwatch_s()
         # Readers of the log believe a snapshot record only up to the commit index they find there.
         self._save_hard_state()
+        syncing_s = self._stopwatch_s()
         self._log.save_snapshot(index, term, conf_state)
+        self.sync_durations_s(self._stopwatch_s() - syncing_s)
         save_log_start(self._backend, index, term)
         before, self._last_cut = self._last_cut, index
         raft_log.create_snapshot(index, conf_state, b"")
@@ -118,6 +126,7 @@ class Truncation:
         self._log.release_to(before)
         if self._segments_max:
             self._log.purge(self._segments_max)
+        self.durations_s(self._stopwatch_s() - started_s)
 
     def installed(self, index: int) -> None:
         """A snapshot took the place of log and backend, durably: nothing before it is needed."""

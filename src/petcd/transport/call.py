@@ -196,7 +196,7 @@ class Call(MessageStream):
             self.engine.dispatch(self, self.take_message())
 
     def aborted(self, code: int) -> None:
-        self.method.handled[status.CANCELLED] += 1
+        self.engine.count(self, status.CANCELLED)
         self.cancel()
 
     def cancel(self) -> None:

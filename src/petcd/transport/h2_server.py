@@ -67,6 +67,11 @@ def no_clock(at: float) -> None:
     """No shell keeps time."""
 
 
+def no_time() -> float:
+    """Everything is done at once."""
+    return 0.0
+
+
 def no_log(what: str, error: Exception) -> None:
     """Nobody wants to know."""
 
@@ -81,11 +86,13 @@ class Http2ServerEngine(Http2Connection):
 
     `peer` is its address as text. The shell may set `on_deadline(at)`, which asks for `expire(now)`
     at that time or a little later; `on_failure(what, error)`, which learns of an exception in a
-    handler (its call is answered INTERNAL); `http_date`, the value of a Date header.
+    handler (its call is answered INTERNAL); `http_date`, the value of a Date header; `clock`, what
+    `receive` takes its time from, for methods that want to know how long their calls took.
     """
 
     __slots__ = (
         "answers",
+        "clock",
         "conduct",
         "deadlines",
         "draining",
@@ -118,6 +125,7 @@ class Http2ServerEngine(Http2Connection):
         self.peer = peer
         self.http_handler = http_handler
         self.http_date: Callable[[], bytes] = no_date
+        self.clock: Callable[[], float] = no_time
         self.on_deadline: Callable[[float], None] = no_clock
         self.on_failure: Callable[[str, Exception], None] = no_log
         self.max_streams = min(limits.max_concurrent_streams, limits.hard_concurrent_streams)
@@ -417,6 +425,8 @@ class Http2ServerEngine(Http2Connection):
         method = call.method
         method.msg_sent += 1
         method.handled[0] += 1
+        if method.observe_s is not None:
+            method.observe_s(self.clock() - call.started)
         if self.idle:
             self.wake()
 
@@ -473,11 +483,18 @@ class Http2ServerEngine(Http2Connection):
 
     def finish(self, call: Call, code: int, message: str) -> None:
         """End a call with its status: trailers, or headers alone when nothing was sent."""
-        call.method.handled[code if 0 <= code <= 16 else status.UNKNOWN] += 1
+        self.count(call, code)
         call.state = DONE
         call.code = code
         call.text = message
         self.close_sender(self.sender_of(call))
+
+    def count(self, call: Call, code: int) -> None:
+        """A call has ended with this status."""
+        method = call.method
+        method.handled[code if 0 <= code <= 16 else status.UNKNOWN] += 1
+        if method.observe_s is not None:
+            method.observe_s(self.clock() - call.started)
 
     def status_frames(self, call: Call) -> bytes:
         """The frames that end a call; made when they leave, for they depend on the peer's table."""

@@ -52,7 +52,7 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
-        self.time = listener.loop.time
+        self.time = listener.clock or listener.loop.time
         self.transport: asyncio.Transport | None = None
         self.engine: Http2ServerEngine | Http1ServerEngine | None = None
         self.peer = ""
@@ -134,6 +134,7 @@ class _Connection(asyncio.Protocol):
         engine.on_deadline = self._deadline
         engine.on_failure = listener.failed
         engine.http_date = listener.date
+        engine.clock = self.time
         return engine
 
     def _output(self) -> None:
@@ -212,7 +213,8 @@ class Listener:
     Made inside a running event loop. `on_failure(what, error)` learns of exceptions in handlers.
     `after_receive()` is called when the bytes that a socket brought are handled, before answers go
     out: the place to finish work that gathers them. `open_sink` may take the body of an HTTP/1.1
-    request in pieces.
+    request in pieces. `clock` is set where somebody wants to know how long calls take: the loop's
+    time, but not the same within a round.
     Byte counters, for the metrics: `message_bytes_received` and `message_bytes_sent` of gRPC.
     """
 
@@ -226,6 +228,7 @@ class Listener:
         self.http_handler = http_handler
         self.limits = limits or TransportLimits()
         self.loop = asyncio.get_running_loop()
+        self.clock: Callable[[], float] | None = None
         self.on_failure: Callable[[str, Exception], None] = self._log
         self.after_receive: Callable[[], None] | None = None
         self.open_sink: SinkOpener | None = None

@@ -31,7 +31,8 @@ class Method:
     `max_message_bytes` None means the listener's default.
 
     Counters (plain ints, for the metrics): `started` calls, `handled[code]` ended calls by status
-    code, `msg_received` and `msg_sent` messages.
+    code, `msg_received` and `msg_sent` messages. `observe_s`, when set, is told of each ended call
+    how long it took, by the connection's `clock`.
     """
 
     __slots__ = (
@@ -42,6 +43,7 @@ class Method:
         "msg_received",
         "msg_sent",
         "name",
+        "observe_s",
         "path",
         "service",
         "started",
@@ -63,6 +65,7 @@ class Method:
         self.kind = kind
         self.handler: Callable[..., Any] = handler
         self.max_message_bytes = max_message_bytes
+        self.observe_s: Callable[[float], None] | None = None
         self.started = 0
         self.handled: dict[int, int] = dict.fromkeys(range(17), 0)
         self.msg_received = 0

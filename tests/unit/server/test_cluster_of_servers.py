@@ -207,14 +207,14 @@ def test_numbers_tell_who_leads_and_what_runs(make):
         text = cluster.servers[name]._metrics.render().decode()
         member_id = f"{cluster.engine(name).member.id:x}"
         for line in (
-            "etcd_server_has_leader 1.0",
-            f"etcd_server_is_leader {float(name == leader)}",
-            "etcd_server_is_learner 0.0",
-            "etcd_server_leader_changes_seen_total 1.0",
-            f'etcd_server_id{{server_id="{member_id}"}} 1.0',
-            'etcd_cluster_version{cluster_version="3.5"} 1.0',
-            "etcd_server_learner_promote_successes 0.0",
-            "etcd_server_read_indexes_failed_total 0.0",
+            "etcd_server_has_leader 1",
+            f"etcd_server_is_leader {int(name == leader)}",
+            "etcd_server_is_learner 0",
+            "etcd_server_leader_changes_seen_total 1",
+            f'etcd_server_id{{server_id="{member_id}"}} 1',
+            'etcd_cluster_version{cluster_version="3.5"} 1',
+            "etcd_server_learner_promote_successes 0",
+            "etcd_server_read_indexes_failed_total 0",
         ):
             assert f"\n{line}\n" in text, line
 

@@ -51,7 +51,14 @@ class Rig:
         self.network = FakeNetwork()
         self.turns = []
         lines = Logger("fatal", "json", ())
-        self.mailbox = Mailbox(self.member, self.network, lambda: self.turns.append(1), lines)
+        self.heartbeats = []
+        self.mailbox = Mailbox(
+            self.member,
+            self.network,
+            lambda: self.turns.append(1),
+            lines,
+            lambda to, term: self.heartbeats.append((to, term)),
+        )
 
     def ready(self, *kinds):
         ready = Ready([], [])

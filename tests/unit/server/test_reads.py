@@ -23,10 +23,27 @@ class FakeMember:
         self.leader_id = 1
 
 
+class FakeSlowness:
+    apply_s = 0.1
+
+    def __init__(self):
+        self.told = []
+
+    def read_index_late(self, took_s, contexts):
+        self.told.append(("late", took_s, contexts))
+
+    def read_index_retried(self, request_id, after_s):
+        self.told.append(("retried", request_id, after_s))
+
+    def read_index_failed(self, timeout_s):
+        self.told.append(("failed", timeout_s))
+
+
 class Rig:
     def __init__(self):
+        self.slowness = FakeSlowness()
         self.member = FakeMember()
-        self.queue = ReadQueue(self.member, itertools.count(1).__next__, 7.0)
+        self.queue = ReadQueue(self.member, itertools.count(1).__next__, 7.0, self.slowness)
         self.served = []
 
     def add(self, name):

@@ -407,13 +407,13 @@ def test_metrics_have_etcds_names(start):
     text = body.decode()
     assert status == 200
     for line in (
-        "etcd_server_has_leader 1.0",
-        "etcd_server_is_leader 1.0",
-        'grpc_server_handled_total{grpc_code="OK",grpc_method="Put",'
-        'grpc_service="etcdserverpb.KV",grpc_type="unary"} 1.0',
-        f'etcd_server_version{{server_version="{ETCD_VERSION}"}} 1.0',
-        "etcd_debugging_mvcc_keys_total 1.0",
-        "etcd_debugging_mvcc_current_revision 2.0",
+        "etcd_server_has_leader 1",
+        "etcd_server_is_leader 1",
+        'grpc_server_handled_total{grpc_type="unary",grpc_service="etcdserverpb.KV",'
+        'grpc_method="Put",grpc_code="OK"} 1',
+        f'etcd_server_version{{server_version="{ETCD_VERSION}"}} 1',
+        "etcd_debugging_mvcc_keys_total 1",
+        "etcd_debugging_mvcc_current_revision 2",
     ):
         assert line in text, line
     for name in (

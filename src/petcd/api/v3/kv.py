@@ -129,9 +129,11 @@ class KvService:
         if isinstance(refusal, Exception):
             call.fail(*status_of(refusal))
             return
-        self._host.drive(self._store.range_steps(request, framed=True), self._answer_range, call)
+        asked = (call, request, self._host.monotonic_s())
+        self._host.drive(self._store.range_steps(request, framed=True), self._answer_range, asked)
 
-    def _answer_range(self, call: UnaryCall, outcome: object) -> None:
+    def _answer_range(self, asked: tuple[UnaryCall, RangeRequest, float], outcome: object) -> None:
+        call, request, started_s = asked
         if not isinstance(outcome, RangeResult):
             _fail(call, outcome)
             return
@@ -139,6 +141,7 @@ class KvService:
         # Fields may come in any order: here the header and the count before the pairs.
         head = range_response(header, [], outcome.more, outcome.count)
         runs = outcome.kvs
+        self._host.range_ended(started_s, request, len(head) + sum(map(len, runs)))
         if len(runs) > RUNS_JOINED:
             call.reply_parts([head, *runs])
         else:
