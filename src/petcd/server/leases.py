@@ -86,12 +86,8 @@ class Leases:
                 # Told before its keys are gone, the client could still find them.
                 body = LeaseRevokeRequest(ID=lease_id).encode()
                 self._propose(LEASE_REVOKE, body, self._expired, renewal)
-            elif lessor.remainder(lease_id):
-                # The next leader would end the lease by the old checkpoint, before the time that
-                # is promised here.
-                checkpoints = [LeaseCheckpoint(ID=lease_id, remaining_TTL=0)]
-                body = LeaseCheckpointRequest(checkpoints=checkpoints).encode()
-                self._propose(LEASE_CHECKPOINT, body, self._unmarked, renewal)
+            elif lessor.is_checkpointed(lease_id):
+                self._take_checkpoint_back(self._taken_back, renewal)
             else:
                 finish(context, lessor.renew(lease_id, self._loop.time()))
         except LeaseError as error:
@@ -104,10 +100,25 @@ class Leases:
         data = internal_request(request_id, field_number, body)
         self._runtime.propose(request_id, data, applied, renewal)
 
+    def _take_checkpoint_back(self, applied: Finish, renewal: tuple[int, Finish, Any]) -> None:
+        """The next leader would end the lease by it, before the time that is promised here."""
+        checkpoints = [LeaseCheckpoint(ID=renewal[0], remaining_TTL=0)]
+        body = LeaseCheckpointRequest(checkpoints=checkpoints).encode()
+        self._propose(LEASE_CHECKPOINT, body, applied, renewal)
+
     def _expired(self, renewal: tuple[int, Finish, Any], outcome: object) -> None:
         _, finish, context = renewal
         is_refused = isinstance(outcome, Exception) and not isinstance(outcome, LeaseNotFound)
         finish(context, outcome if is_refused else 0)
+
+    def _taken_back(self, renewal: tuple[int, Finish, Any], outcome: object) -> None:
+        """Once more when another one may have got into the log behind this request, before it was
+        applied. One that gets there now finds the lease renewed."""
+        is_refused = isinstance(outcome, Exception)
+        if not is_refused and self._lessor.is_checkpointed(renewal[0]):
+            self._take_checkpoint_back(self._unmarked, renewal)
+        else:
+            self._unmarked(renewal, outcome)
 
     def _unmarked(self, renewal: tuple[int, Finish, Any], outcome: object) -> None:
         lease_id, finish, context = renewal

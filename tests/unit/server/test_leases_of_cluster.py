@@ -120,3 +120,60 @@ def test_without_a_leader_a_renewal_waits_for_one(trio):
     trio.stop(first)
     assert ask(trio, other, "renew", 7) == 60
     assert trio.leader() not in (None, first)
+
+
+# -- checkpoints ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def checkpointed(in_memory_cluster):
+    """Members that note what is left of a lease once a second; lease 7 has ten."""
+    cluster = in_memory_cluster("a", "b", "c", lease_checkpoint=True)
+    for name in "abc":
+        cluster[name].member.lessor._checkpoint_interval_s = 1.0
+    cluster.run_until(lambda: all(cluster[name].published for name in "abc"))
+    grant(cluster, cluster.leader(), 7, 10)
+    return cluster
+
+
+def at_the_first_checkpoint(cluster, do):
+    """Do it when a checkpoint was put into the log and is not applied."""
+    runtime = cluster[cluster.leader()].engine.runtime
+    plain = runtime.propose_as_leader
+
+    def propose(payloads):
+        plain(payloads)
+        runtime.propose_as_leader = plain
+        do()
+
+    runtime.propose_as_leader = propose
+    cluster.run_until(lambda: runtime.propose_as_leader is plain)
+
+
+def renew_without_asking(cluster, answers):
+    leases = cluster[cluster.leader()].engine.leases
+    leases._renew_now((7, lambda context, what: answers.append(what), None), None)
+
+
+def remainders(cluster):
+    return [cluster[name].member.lessor.remainder(7) for name in "abc"]
+
+
+def test_a_checkpoint_on_its_way_does_not_shorten_what_a_renewal_promises(checkpointed):
+    answers = []
+    at_the_first_checkpoint(checkpointed, lambda: renew_without_asking(checkpointed, answers))
+    checkpointed.run(0.3)
+    assert answers == [10] and remainders(checkpointed) == [0, 0, 0]
+
+
+def test_a_checkpoint_that_overtakes_its_withdrawal_is_withdrawn_too(checkpointed):
+    answers = []
+    checkpointed.run_until(lambda: all(remainders(checkpointed)))
+    leader = checkpointed[checkpointed.leader()]
+    renew_without_asking(checkpointed, answers)
+    leader.engine.runtime.turn()
+    checkpointed.loop.now_s += 1.5  # nothing of this is applied yet
+    leader.engine.timers._tend_leases(None, None)
+    assert not answers and leader.member.lessor._leases[7].checkpoint_due
+    checkpointed.run(0.3)
+    assert answers == [10] and remainders(checkpointed) == [0, 0, 0]
