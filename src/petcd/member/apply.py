@@ -86,7 +86,7 @@ class Applier:
         self.now_s = 0.0
         self._backend = backend
         self._room_bytes = 0
-        self._decoded: dict[int, TxnRequest] = {}
+        self._decoded: dict[int, tuple[bytes, TxnRequest]] = {}
         self._handlers: dict[int, Callable[[bytes], Outcome]] = {
             V2: self._v2,
             DELETE_RANGE: self._delete_range,
@@ -156,22 +156,21 @@ class Applier:
         self._refuse_when_corrupt()
         return self.store.delete_range(DeleteRangeRequest.decode(body))
 
-    def remember(self, request_id: int, request: TxnRequest) -> None:
+    def remember(self, request_id: int, body: bytes, request: TxnRequest) -> None:
         """A transaction that this member proposes is decoded already; spare it the second time.
 
-        Only what was decoded from the very bytes that go into the log may be remembered, so the
-        entry has the same effect here as on a member that decodes it. Forgotten requests, whose
-        entries never came, are bounded.
+        An entry with the id counts as this one only when it has the same bytes, so it has the same
+        effect here as on a member that decodes it. Forgotten requests, whose entries never came,
+        are bounded.
         """
         if len(self._decoded) >= REMEMBERED_MAX:
             self._decoded.clear()
-        self._decoded[request_id] = request
+        self._decoded[request_id] = body, request
 
     def _txn(self, request_id: int, body: bytes) -> Outcome:
-        request = self._decoded.pop(request_id, None)
+        known = self._decoded.pop(request_id, None)
         self._refuse_when_corrupt()
-        if request is None:
-            request = TxnRequest.decode(body)
+        request = known[1] if known is not None and known[0] == body else TxnRequest.decode(body)
         cost = txn_cost(request)
         if cost and self.alarms.nospace:
             raise NoSpace

@@ -101,12 +101,21 @@ def test_delete_txn_and_compaction_answer_their_own_kind(rig):
 def test_a_remembered_transaction_is_used_once_and_a_forgotten_one_is_decoded_again(rig):
     request = TxnRequest(success=[RequestOp(request_put=PutRequest(key=b"k", value=b"v"))])
     applier = rig.member.applier
-    applier.remember(1, request)
+    applier.remember(1, request.encode(), request)
     assert rig.request(TXN, request).revision == 2 and not applier._decoded
     assert rig.request(TXN, request).revision == 3
     for number in range(20_000):
-        applier.remember(1_000_000 + number, request)
+        applier.remember(1_000_000 + number, b"", request)
     assert len(applier._decoded) <= 10_000
+
+
+def test_an_entry_under_the_id_of_a_remembered_transaction_counts_by_its_own_bytes(rig):
+    other = TxnRequest(success=[RequestOp(request_put=PutRequest(key=b"other"))])
+    request = TxnRequest(success=[RequestOp(request_put=PutRequest(key=b"k", value=b"v"))])
+    for number in range(1, 10):
+        rig.member.applier.remember(number, other.encode(), other)
+    assert rig.request(TXN, request).revision == 2
+    assert rig.member.store.get(b"k") is not None and rig.member.store.get(b"other") is None
 
 
 def test_a_lease_takes_its_keys_with_it(rig):

@@ -30,5 +30,5 @@ def propose_body(
         call.fail(*status_of(RequestTooLarge(len(data), host.max_request_bytes)))
         return
     if decoded is not None:
-        host.member.applier.remember(request_id, decoded)
+        host.member.applier.remember(request_id, body, decoded)
     host.propose(request_id, data, finish, context)
