@@ -76,11 +76,20 @@ class PeriodicCompaction:
 
 def auto_compaction(mode: str, retention: str) -> AutoCompaction | None:
     """The compaction that the flags ask for; None when it is off. Raises ValueError."""
-    if mode == "revision":
-        count = int(retention or "0")
-        return RevisionCompaction(count) if count > 0 else None
+    kept = _amount(mode, retention or "0")
+    if kept < 0:
+        raise ValueError(f'"{retention}" is negative')
+    if not kept:
+        return None
+    return RevisionCompaction(int(kept)) if mode == "revision" else PeriodicCompaction(kept)
+
+
+def _amount(mode: str, retention: str) -> float:
+    """How many revisions, or seconds."""
     try:
-        seconds = float(int(retention or "0")) * 3600
+        number = int(retention)
     except ValueError:
-        seconds = read_duration_s(retention)
-    return PeriodicCompaction(seconds) if seconds > 0 else None
+        if mode == "revision":
+            raise ValueError(f'"{retention}" is not a number of revisions') from None
+        return read_duration_s(retention)
+    return number if mode == "revision" else number * 3600.0

@@ -147,6 +147,9 @@ class Settings:
     def set(self, flag: Flag, text: str) -> None:
         """Check the text against the kind of the flag and keep it. Raises ValueError."""
         read_value(flag, text)
+        choices = CHOICES.get(flag.name, (text,))
+        if text not in choices:
+            raise ValueError("it is " + " or ".join(f"'{choice}'" for choice in choices))
         self._texts[flag.name] = text
         self.given.add(flag.name)
 
@@ -254,7 +257,10 @@ def apply_environment(settings: Settings, environment: Mapping[str, str]) -> lis
 
 
 def read_file(path: str) -> tuple[Settings, list[str]]:
-    """Read a YAML (or JSON) configuration file. Durations there are whole nanoseconds."""
+    """Read a YAML (or JSON) configuration file. Durations there are whole nanoseconds.
+
+    Unlike a command line it need not say what to advertise, as in etcd.
+    """
     try:
         with open(path, encoding="utf-8") as file:
             document = yaml.safe_load(file)
@@ -268,16 +274,28 @@ def read_file(path: str) -> tuple[Settings, list[str]]:
         raise ConfigError(f"{path}: expected keys and values at the top")
     settings, known = Settings(), set()
     for flag in FLAGS.values():
-        value = _dig(document, flag.yaml_path)
-        known.add(flag.yaml_path[0])
-        if value is None:
-            continue
-        try:
-            settings.set(flag, _yaml_text(flag, value))
-        except ValueError as error:
-            raise ConfigError(f"{path}: {'.'.join(flag.yaml_path)}: {error}") from None
+        for keys in _yaml_paths(flag):
+            value = _dig(document, keys)
+            known.add(keys[0])
+            if value is None:
+                continue
+            try:
+                settings.set(flag, _yaml_text(flag, value))
+            except ValueError as error:
+                raise ConfigError(f"{path}: {'.'.join(keys)}: {error}") from None
     unknown = sorted(str(key) for key in document if key not in known)
-    return settings, [f"unknown key in {path}: {key}" for key in unknown]
+    notes = [f"unknown key in {path}: {key}" for key in unknown]
+    if "listen-client-urls" in settings.given and "advertise-client-urls" not in settings.given:
+        settings.given.add("advertise-client-urls")
+        advertised = settings.text("advertise-client-urls")
+        notes.append(f"no advertise-client-urls in {path}: clients are told {advertised}")
+    return settings, notes
+
+
+def _yaml_paths(flag: Flag) -> list[tuple[str, ...]]:
+    """Where a file may hold the flag; the name that etcd 3.5 knows comes first."""
+    older = [(f"experimental-{flag.name}",)] if flag.name in EXPERIMENTAL else []
+    return [*older, flag.yaml_path]
 
 
 def _dig(document: Mapping[str, Any], path: tuple[str, ...]) -> Any:
@@ -355,10 +373,8 @@ def check(settings: Settings) -> None:
         auto_compaction(mode, settings.text("auto-compaction-retention"))
     except ValueError as error:
         raise ConfigError(f"--auto-compaction-retention: {error}") from None
-    for name, choices in CHOICES.items():
-        if settings.text(name) not in choices:
-            listed = " or ".join(f"'{choice}'" for choice in choices)
-            raise ConfigError(f'invalid value "{settings.text(name)}" for --{name}: it is {listed}')
+    if "default" in settings.value("log-outputs") and len(settings.value("log-outputs")) > 1:
+        raise ConfigError('multi logoutput for "default" is not supported yet')
     for name in ("listen-peer-urls", "listen-client-urls", "listen-metrics-urls"):
         try:
             check_bindable(settings.value(name))

@@ -113,6 +113,27 @@ def test_flags_of_old_scripts_are_accepted_with_a_note():
             '--auto-compaction-retention: time: invalid duration "soon"',
             1,
         ),
+        (["--auto-compaction-retention", "-1"], '--auto-compaction-retention: "-1" is negative', 1),
+        (
+            ["--auto-compaction-retention", "-1h"],
+            '--auto-compaction-retention: "-1h" is negative',
+            1,
+        ),
+        (
+            ["--auto-compaction-mode=revision", "--auto-compaction-retention=5m"],
+            '--auto-compaction-retention: "5m" is not a number of revisions',
+            1,
+        ),
+        (
+            ["--initial-cluster-state", "old"],
+            "invalid value \"old\" for flag -initial-cluster-state: it is 'new' or 'existing'",
+            2,
+        ),
+        (
+            ["--log-outputs", "default,stderr"],
+            'multi logoutput for "default" is not supported yet',
+            1,
+        ),
     ],
 )
 def test_mistakes_are_told_as_etcd_tells_them(arguments, text, code):
@@ -149,6 +170,33 @@ def test_a_configuration_file_counts_alone(tmp_path):
     assert config.reuse_port and config.log_outputs == ("stdout",)
     assert config.notes == (f"unknown key in {path}: mystery",)
     assert load(ETCD_CONFIG_FILE=str(path)).name == "filed"
+
+
+def test_a_configuration_file_may_use_the_experimental_names_of_3_5(tmp_path):
+    path = tmp_path / "etcd.yml"
+    path.write_text(
+        "experimental-initial-corrupt-check: true\n"
+        "experimental-watch-progress-notify-interval: 3000000000\n"
+    )
+    config = load("--config-file", str(path))
+    assert config.initial_corrupt_check and config.watch_progress_interval_s == 3.0
+    assert config.notes == ()
+    path.write_text("experimental-watch-progress-notify-interval: often\n")
+    assert "experimental-watch-progress-notify-interval" in refused("--config-file", str(path))
+
+
+def test_a_configuration_file_need_not_say_what_to_advertise(tmp_path):
+    path = tmp_path / "etcd.yml"
+    path.write_text("listen-client-urls: http://127.0.0.1:1\n")
+    config = load("--config-file", str(path))
+    assert config.advertise_client_urls == ("http://localhost:2379",)
+    assert "http://localhost:2379" in config.notes[0]
+
+
+def test_a_variable_out_of_its_choices_is_refused():
+    assert refused(ETCD_PROXY="maybe") == (
+        "invalid value \"maybe\" for ETCD_PROXY: it is 'off' or 'readonly' or 'on'"
+    )
 
 
 @pytest.mark.parametrize(
