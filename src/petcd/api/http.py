@@ -28,6 +28,13 @@ _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _METRICS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 LIVEZ = ("serializable_read",)
 READYZ = ("data_corruption", "serializable_read", "linearizable_read", "non_learner")
+# What each path asks for.
+CHECKS = {
+    "/livez": LIVEZ,
+    "/readyz": READYZ,
+    **{f"/livez/{name}": (name,) for name in LIVEZ},
+    **{f"/readyz/{name}": (name,) for name in READYZ},
+}
 
 # Called with None, or with the reason of a failure.
 Verdict = Callable[[str | None], None]
@@ -111,9 +118,8 @@ class HttpEndpoints:
             self._only_get(request, respond, lambda: self._version(respond))
         elif path == "/metrics":
             respond.send(200, [_METRICS], self._metrics())
-        elif path.startswith(("/livez", "/readyz")) and self._names(path):
-            kind, names = path.strip("/").partition("/")[0], self._names(path)
-            self._only_get(request, respond, lambda: self._checks(kind, names, query, respond))
+        elif path in CHECKS:
+            self._only_get(request, respond, lambda: self._checks(path, query, respond))
         else:
             send_text(respond, 404, "404 page not found\n")
 
@@ -171,18 +177,10 @@ class HttpEndpoints:
 
     # -- /livez and /readyz -------------------------------------------------------------------
 
-    def _names(self, path: str) -> tuple[str, ...]:
-        kind, _, name = path.strip("/").partition("/")
-        known = {"livez": LIVEZ, "readyz": READYZ}.get(kind, ())
-        if not name:
-            return known
-        return (name,) if name in known else ()
-
-    def _checks(
-        self, kind: str, names: tuple[str, ...], query: dict[str, list[str]], respond: Responder
-    ) -> None:
-        excluded = set(query.get("exclude", ()))
-        wanted = [name for name in names if name not in excluded]
+    def _checks(self, path: str, query: dict[str, list[str]], respond: Responder) -> None:
+        _, kind, *one = path.split("/")
+        excluded = set() if one else set(query.get("exclude", ()))
+        wanted = [name for name in CHECKS[path] if name not in excluded]
         lines: list[str] = []
         failed = False
 
@@ -217,7 +215,7 @@ class HttpEndpoints:
         elif name == "non_learner":
             local = member.membership.local
             learner = local is not None and local.is_learner
-            verdict("learner does not serve traffic" if learner else None)
+            verdict("not supported for learner" if learner else None)
         elif name == "linearizable_read":
             self._host.read(
                 lambda _, refusal: verdict(_text_of(refusal) if refusal is not None else None), None
