@@ -345,6 +345,18 @@ def alarms(member):
     return member.call(MAINTENANCE + b"Alarm", request, maintenance.AlarmResponse).alarms
 
 
+def test_an_alarm_or_action_that_does_not_exist_leaves_no_trace_in_the_log(start):
+    member = start()
+    status = (MAINTENANCE + b"Status", maintenance.StatusRequest(), maintenance.StatusResponse)
+    before = member.call(*status).raftIndex
+    for action, alarm in ((1, 3), (1, -1), (2, 9), (3, 1), (-1, 0)):
+        request = maintenance.AlarmRequest(action=action, alarm=alarm)
+        answer = member.call(MAINTENANCE + b"Alarm", request, maintenance.AlarmResponse)
+        assert answer.alarms == []
+    assert member.call(*status).raftIndex == before
+    assert alarms(member) == []
+
+
 def test_a_full_quota_refuses_puts_and_the_alarm_clears_itself_when_space_is_back(start):
     member = start(quota_backend_bytes=3_000_000, backend_batch_interval_s=0.01)
     with pytest.raises(ClientError) as caught:

@@ -30,6 +30,8 @@ from petcd.wire.maintenance import (
 )
 
 _SERVICE = b"/etcdserverpb.Maintenance/"
+_ALARM_ACTIONS = (AlarmAction.GET, AlarmAction.ACTIVATE, AlarmAction.DEACTIVATE)
+_ALARMS = (AlarmType.NONE, AlarmType.NOSPACE, AlarmType.CORRUPT)
 
 
 def alarm_text(alarm: AlarmMember) -> str:
@@ -99,17 +101,16 @@ class MaintenanceService:
             call.reply(MoveLeaderResponse().encode())
 
     def alarm(self, call: Call, body: bytes) -> None:
-        """Alarm: all three actions go through the log, as in etcd."""
+        """Alarm: all three actions go through the log, as in etcd.
+
+        Not so an action or alarm that does not exist: members of etcd die of it when they apply it.
+        """
         try:
             request = AlarmRequest.decode(body)
         except DecodeError as error:
             call.fail(*status_of(error))
             return
-        if request.action not in (
-            AlarmAction.GET,
-            AlarmAction.ACTIVATE,
-            AlarmAction.DEACTIVATE,
-        ):
+        if request.action not in _ALARM_ACTIONS or request.alarm not in _ALARMS:
             call.reply(self._alarm_response([]))
             return
         propose_body(self._host, call, ALARM, body, self._answer_alarm, call)
