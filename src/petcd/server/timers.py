@@ -2,14 +2,16 @@
 
 every heartbeat     raft tick
 every 100 ms        backend commit if something waits
-every 500 ms        leader: revoke expired leases, checkpoint long ones, clear a NOSPACE alarm,
-                    put the time into the log when a v2 node is due
+every 500 ms        clear our NOSPACE alarm once there is space again
+                    leader: revoke expired leases, checkpoint long ones, put the time into the log
+                    when a v2 node is due
 every interval      leader: automatic compaction
 """
 
 from collections.abc import Callable
 
-from petcd.member.apply import COMPACTION, LEASE_CHECKPOINT, LEASE_REVOKE, V2
+from petcd.cluster import format_id
+from petcd.member.apply import ALARM, COMPACTION, LEASE_CHECKPOINT, LEASE_REVOKE, V2
 from petcd.member.quota import Quota
 from petcd.server.auto_compaction import AutoCompaction
 from petcd.server.cluster_version import ClusterVersion
@@ -20,7 +22,7 @@ from petcd.wire.codec import Message
 from petcd.wire.hot import internal_request
 from petcd.wire.kv import CompactionRequest
 from petcd.wire.lease import LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest
-from petcd.wire.maintenance import AlarmAction, AlarmType
+from petcd.wire.maintenance import AlarmAction, AlarmRequest, AlarmType
 from petcd.wire.v2request import Request
 
 TICK = "tick"
@@ -83,7 +85,7 @@ class Timers:
         self._every(TICK, self._heartbeat_s, self._runtime.tick)
         self._every("commit", self._commit_interval_s, self._commit)
         self._every("progress", self._progress_interval_s, self._progress)
-        self._every("leases", LEASE_INTERVAL_S, self._lead)
+        self._every("leases", LEASE_INTERVAL_S, self._look)
         if self._compaction is not None:
             self._every("compaction", self._compaction.interval_s, self._compact)
 
@@ -114,6 +116,10 @@ class Timers:
         self.latest_s = max(self.latest_s, delay_s)
         self.delays_s(delay_s)
 
+    def _look(self) -> None:
+        self._clear_alarms()
+        self._lead()
+
     def _lead(self) -> None:
         """The duties of a leader; the lessor answers nothing when this member is none."""
         runtime = self._runtime
@@ -128,7 +134,6 @@ class Timers:
         wall_ns = self._wall_ns()
         if next_ns is not None and next_ns <= wall_ns:
             self._propose(V2, Request(Method="SYNC", Time=wall_ns).encode())
-        self._clear_alarm()
 
     def _tend_leases(self, context: None, refusal: object) -> None:
         """This member was confirmed to lead: end what has expired, note what is left of others.
@@ -159,15 +164,23 @@ class Timers:
     def _request(self, field_number: int, request: Message) -> bytes:
         return internal_request(self._runtime.next_request_id(), field_number, request.encode())
 
-    def _clear_alarm(self) -> None:
-        """A NOSPACE alarm of this member ends by itself once there is space again."""
-        runtime = self._runtime
-        alarms = runtime.member.alarms
+    def _clear_alarms(self) -> None:
+        """Who has space again takes back its NOSPACE alarm; the leader does it for members that are
+        gone."""
+        runtime, member = self._runtime, self._runtime.member
+        alarms = member.alarms
         if not alarms.nospace or not self._quota.has_room_again(runtime.long_work.in_use_bytes()):
             return
-        if any(alarm.memberID == runtime.member.id for alarm in alarms.get(AlarmType.NOSPACE)):
-            self._log.info("space is back, clearing the NOSPACE alarm")
-            runtime.propose_alarm(AlarmAction.DEACTIVATE, AlarmType.NOSPACE)
+        for alarm in alarms.get(AlarmType.NOSPACE):
+            is_gone = member.membership.get(alarm.memberID) is None
+            if alarm.memberID == member.id or (is_gone and member.is_leader):
+                self._log.info(
+                    "space is back, clearing the NOSPACE alarm", member_id=format_id(alarm.memberID)
+                )
+                request = AlarmRequest(
+                    action=AlarmAction.DEACTIVATE, memberID=alarm.memberID, alarm=alarm.alarm
+                )
+                self._propose(ALARM, request.encode())
 
     def _compact(self) -> None:
         runtime = self._runtime

@@ -68,6 +68,32 @@ def test_large_proposals_of_a_follower_travel_in_messages_of_bounded_size(trio):
     assert len(sizes) == 7 and sum(size > BATCH_BYTES_MAX for size in sizes) == 1
 
 
+def test_an_alarm_of_no_space_ends_whoever_raised_it(trio):
+    trio.run(1.0)
+    names = [trio.leader(), *trio.followers()]
+    for name in names:
+        trio[name].engine.runtime.raise_nospace()
+    trio.run(0.1)
+    raised = {alarm.memberID for alarm in trio["a"].member.alarms.get()}
+    assert raised == {trio[name].id for name in names}
+    trio.run(1.0)
+    assert not any(trio[name].member.alarms.nospace for name in names)
+
+
+def test_an_alarm_of_a_member_that_is_gone_ends_too(trio):
+    trio.run(6.0)
+    gone = trio.followers()[0]
+    trio[gone].engine.timers.stop()  # it would take its alarm back itself
+    trio[gone].engine.runtime.raise_nospace()
+    trio.run(1.0)
+    leader = trio[trio.leader()]
+    assert leader.member.alarms.nospace
+    leader.engine.reconfiguration.remove(trio[gone].id, lambda context, what: None, None)
+    trio.run(2.0)
+    assert leader.member.membership.is_removed(trio[gone].id)
+    assert not leader.member.alarms.nospace
+
+
 def test_a_linearizable_read_at_a_follower_sees_what_was_acknowledged(trio):
     leader, follower = trio.leader(), trio.followers()[0]
     done = trio.put(leader, b"k", b"v")
