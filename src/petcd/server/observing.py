@@ -10,7 +10,7 @@ from petcd.peer.counters import Family, NetworkCounters
 from petcd.server.call_samples import CallTimes, call_families
 from petcd.server.engine import Engine
 from petcd.server.metrics import Metrics
-from petcd.server.samples import counters, facts, gauges
+from petcd.server.samples import counters, disk_gauges, facts, gauges
 from petcd.server.store_samples import (
     lease_times,
     range_families,
@@ -27,7 +27,8 @@ EXTENSIVE = "extensive"
 def observe_member(engine: Engine, peers: NetworkCounters) -> Metrics:
     """The metrics of a member that is about to run."""
     metrics = Metrics(
-        [*gauges(engine), *store_gauges(engine)], [*counters(engine), *store_counters(engine)]
+        [*gauges(engine), *disk_gauges(engine), *store_gauges(engine)],
+        [*counters(engine), *store_counters(engine)],
     )
     wal_fsync, slow = metrics.wal_fsync.observe, engine.slowness.synced
 

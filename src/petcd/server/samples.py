@@ -14,9 +14,7 @@ from petcd.wire.maintenance import AlarmType
 
 def gauges(engine: Engine) -> list[Sample]:
     """Values that go up and down; some are called `_total`, since etcd does."""
-    member, runtime, operations = engine.member, engine.runtime, engine.operations
-    timers, quota, log = engine.timers, engine.quota, engine.opened.log
-    assert isinstance(log, Wal), log  # a process has no other
+    member, runtime, timers = engine.member, engine.runtime, engine.timers
     return [
         (
             "etcd_server_has_leader",
@@ -49,14 +47,27 @@ def gauges(engine: Engine) -> list[Sample]:
             lambda: runtime.proposals_pending,
         ),
         (
-            "etcd_server_quota_backend_bytes",
-            "Current backend storage quota size in bytes.",
-            lambda: quota.bytes_max,
-        ),
-        (
             "etcd_server_snapshot_apply_in_progress_total",
             "1 if the server is applying the incoming snapshot. 0 if none.",
             lambda: int(engine.is_receiving_snapshot),
+        ),
+        (
+            "petcd_loop_longest_stall_seconds",
+            "The longest time since the start that the loop was late for a heartbeat.",
+            lambda: timers.latest_s,
+        ),
+    ]
+
+
+def disk_gauges(engine: Engine) -> list[Sample]:
+    """Log and store on the disk."""
+    operations, quota, log = engine.operations, engine.quota, engine.opened.log
+    assert isinstance(log, Wal), log  # a process has no other
+    return [
+        (
+            "etcd_server_quota_backend_bytes",
+            "Current backend storage quota size in bytes.",
+            lambda: quota.bytes_max,
         ),
         (
             "etcd_disk_defrag_inflight",
@@ -77,11 +88,6 @@ def gauges(engine: Engine) -> list[Sample]:
             "etcd_mvcc_db_total_size_in_use_in_bytes",
             "Total size of the underlying database logically in use in bytes.",
             operations.in_use_bytes,
-        ),
-        (
-            "petcd_loop_longest_stall_seconds",
-            "The longest time since the start that the loop was late for a heartbeat.",
-            lambda: timers.latest_s,
         ),
     ]
 
