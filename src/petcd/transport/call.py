@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from petcd.transport import grpc_status as status
+from petcd.transport.compression import CannotInflate, inflate
 from petcd.transport.h2_stream import DONE, MessageStream, prefix_refusal
 from petcd.transport.hpack import Field
 from petcd.transport.router import UNARY, Method
@@ -153,14 +154,23 @@ class Call(MessageStream):
 
     # -- from the connection -----------------------------------------------------------------------
 
-    def accepts(self, compressed: int, size: int) -> bool:
+    def _message_bytes_max(self) -> int:
         limit = self.method.max_message_bytes
-        if limit is None:
-            limit = self.engine.limits.max_message_bytes
-        refusal = prefix_refusal(compressed, size, limit)
+        return self.engine.limits.max_message_bytes if limit is None else limit
+
+    def accepts(self, compressed: int, size: int) -> bool:
+        refusal = prefix_refusal(compressed, size, self._message_bytes_max(), self.head.is_gzip)
         if refusal is not None:
             self.finish(refusal[0], refusal[1])
         return refusal is None
+
+    def take_compressed(self, message: bytes) -> None:
+        try:
+            inflated = inflate(message, self._message_bytes_max())
+        except CannotInflate as error:
+            self.finish(error.code, error.text)
+        else:
+            self.take(inflated)
 
     def take(self, message: bytes) -> None:
         if self.method.kind == UNARY:

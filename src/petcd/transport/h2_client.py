@@ -124,7 +124,7 @@ class ClientCall(MessageStream):
     # -- from the connection ---------------------------------------------------------------------
 
     def accepts(self, compressed: int, size: int) -> bool:
-        refusal = prefix_refusal(compressed, size, self.engine.max_message_bytes)
+        refusal = prefix_refusal(compressed, size, self.engine.max_message_bytes, False)
         if refusal is not None:
             self.engine.cancel(self, refusal[0], refusal[1])
         return refusal is None

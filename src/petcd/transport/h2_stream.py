@@ -159,7 +159,7 @@ class MessageStream(Stream):
         if not buffer and len(payload) >= PREFIX_BYTES:
             size = int.from_bytes(payload[1:PREFIX_BYTES], "big")
             if size == len(payload) - PREFIX_BYTES and self.accepts(payload[0], size):
-                self.take(payload[PREFIX_BYTES:])
+                self._take(payload[0], payload[PREFIX_BYTES:])
                 return
         buffer += payload
         while self.state != DONE:
@@ -173,8 +173,15 @@ class MessageStream(Stream):
             if len(buffer) < intake.needed:
                 return
             message = bytes(memoryview(buffer)[PREFIX_BYTES : intake.needed])
+            compressed = buffer[0]
             del buffer[: intake.needed]
             intake.needed = 0
+            self._take(compressed, message)
+
+    def _take(self, compressed: int, message: bytes) -> None:
+        if compressed:
+            self.take_compressed(message)
+        else:
             self.take(message)
 
     def accepts(self, compressed: int, size: int) -> bool:
@@ -185,12 +192,18 @@ class MessageStream(Stream):
         """A whole message."""
         raise NotImplementedError
 
+    def take_compressed(self, message: bytes) -> None:
+        """A whole message, compressed; only where `accepts` lets such ones in."""
+        raise NotImplementedError
 
-def prefix_refusal(compressed: int, size: int, limit: int) -> tuple[int, str] | None:
+
+def prefix_refusal(
+    compressed: int, size: int, limit: int, may_compress: bool
+) -> tuple[int, str] | None:
     """Status code and grpc-go's text for a message prefix that can't be accepted, or None."""
-    if compressed == 1:
+    if compressed == 1 and not may_compress:
         return INTERNAL, "grpc: compressed flag set with identity or empty encoding"
-    if compressed:
+    if compressed > 1:
         return INTERNAL, f"grpc: received unexpected payload format {compressed}"
     if size > limit:
         return RESOURCE_EXHAUSTED, f"grpc: received message larger than max ({size} vs. {limit})"

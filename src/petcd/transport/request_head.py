@@ -9,6 +9,7 @@ and UNIMPLEMENTED.
 from __future__ import annotations
 
 from petcd.transport import grpc_status as status
+from petcd.transport.compression import GZIP
 from petcd.transport.grpc_status import decode_binary, is_grpc, parse_timeout
 from petcd.transport.hpack import Field
 from petcd.transport.router import Method, Router
@@ -45,15 +46,18 @@ class Refusal:
 
 
 class RequestHead:
-    """What a header block asks for. Exactly one of: `method`, `refusal`, `is_http`, `malformed`."""
+    """What a header block asks for. Exactly one of: `method`, `refusal`, `is_http`, `malformed`.
 
-    __slots__ = ("fields", "is_http", "malformed", "method", "refusal", "timeout_s")
+    With `is_gzip` its messages may be compressed."""
+
+    __slots__ = ("fields", "is_gzip", "is_http", "malformed", "method", "refusal", "timeout_s")
 
     def __init__(self, fields: list[Field]) -> None:
         self.fields = fields
         self.method: Method | None = None
         self.refusal: Refusal | None = None
         self.is_http = False
+        self.is_gzip = False
         self.malformed = ""
         self.timeout_s: float | None = None
 
@@ -63,6 +67,7 @@ class RequestHead:
         head.method = self.method
         head.refusal = self.refusal
         head.is_http = self.is_http
+        head.is_gzip = self.is_gzip
         head.malformed = self.malformed
         head.timeout_s = timeout_s
         return head
@@ -165,7 +170,8 @@ def _refusal(head: RequestHead) -> Refusal | None:
         text = f'Received a HEADERS frame with :method "{verb}" which should be POST'
         return Refusal(405, status.INTERNAL, text)
     encoding = head.first(b"grpc-encoding")
-    if encoding not in (None, b"", b"identity"):
+    head.is_gzip = encoding == GZIP
+    if encoding not in (None, b"", b"identity", GZIP):
         name_text = encoding.decode("utf-8", "replace") if encoding else ""
         text = f'grpc: Decompressor is not installed for grpc-encoding "{name_text}"'
         return Refusal(200, status.UNIMPLEMENTED, text)

@@ -201,9 +201,9 @@ def test_unknown_paths_are_unimplemented(
             ("13", f'malformed grpc-timeout: {_TRANSPORT} unit is not recognized: "5x"'),
         ),
         (
-            ("grpc-encoding", "gzip"),
+            ("grpc-encoding", "snappy"),
             "200",
-            ("12", 'grpc: Decompressor is not installed for grpc-encoding "gzip"'),
+            ("12", 'grpc: Decompressor is not installed for grpc-encoding "snappy"'),
         ),
         (("trace-bin", "***"), "400", None),
     ],

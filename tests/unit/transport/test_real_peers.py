@@ -174,6 +174,16 @@ def test_grpcio_gets_its_messages_back(channel: grpc.Channel, size: int) -> None
     assert channel.unary_unary("/t.T/Echo")(body[:size], timeout=WAIT_S) == body[:size]
 
 
+def test_grpcio_may_compress_what_it_sends(channel: grpc.Channel) -> None:
+    body = b"again and " * 20_000
+    echo = channel.unary_unary("/t.T/Echo")
+    assert echo(body, timeout=WAIT_S, compression=grpc.Compression.Gzip) == body
+    bidi = channel.stream_stream("/t.T/Bidi")
+    heard = bidi(iter([b"a" * 5000]), timeout=WAIT_S, compression=grpc.Compression.Gzip)
+    assert next(heard) == b"A" * 5000
+    heard.cancel()
+
+
 def test_grpcios_metadata_and_deadline_arrive(channel: grpc.Channel, server: Server) -> None:
     metadata = (("token", "abc"), ("hasleader", "true"), ("trace-bin", b"\0\xff"))
     channel.unary_unary("/t.T/Echo")(b"", timeout=WAIT_S, metadata=metadata)
