@@ -9,6 +9,7 @@ from typing import Final
 
 from petcd.cluster import (
     ChangeRefused,
+    LastVoter,
     MemberKnown,
     MemberUnknown,
     NotALearner,
@@ -37,6 +38,7 @@ DATA_LOSS: Final = 15
 UNAUTHENTICATED: Final = 16
 
 _LEASE_NOT_FOUND = (NOT_FOUND, "etcdserver: requested lease not found")
+_NOT_ENOUGH_STARTED = "etcdserver: re-configuration failed due to not enough started members"
 
 _STATUS: dict[type[Exception], tuple[int, str]] = {
     mvcc.EmptyKey: (INVALID_ARGUMENT, "etcdserver: key is not provided"),
@@ -74,10 +76,7 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
         "etcdserver: request timed out, possibly due to connection lost",
     ),
     member.NotLeader: (FAILED_PRECONDITION, "etcdserver: not leader"),
-    member.NotEnoughStarted: (
-        UNKNOWN,
-        "etcdserver: re-configuration failed due to not enough started members",
-    ),
+    member.NotEnoughStarted: (UNKNOWN, _NOT_ENOUGH_STARTED),
     member.Unhealthy: (UNAVAILABLE, "etcdserver: unhealthy cluster"),
     member.LearnerNotReady: (
         FAILED_PRECONDITION,
@@ -95,6 +94,7 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
         "not started and may be: etcd keeps the data of v2 apart",
     ),
     member.Stopped: (UNAVAILABLE, "etcdserver: server stopped"),
+    LastVoter: (UNKNOWN, _NOT_ENOUGH_STARTED),
     MemberKnown: (FAILED_PRECONDITION, "etcdserver: member ID already exist"),
     MemberUnknown: (NOT_FOUND, "etcdserver: member not found"),
     PeerUrlKnown: (FAILED_PRECONDITION, "etcdserver: Peer URLs already exists"),

@@ -9,6 +9,7 @@ connection.
 from petcd.cluster.ids import cluster_id, format_id, member_id, parse_id
 from petcd.cluster.membership import (
     ChangeRefused,
+    LastVoter,
     MemberInfo,
     MemberKnown,
     Membership,
@@ -22,6 +23,7 @@ from petcd.cluster.membership import (
 
 __all__ = [
     "ChangeRefused",
+    "LastVoter",
     "MemberInfo",
     "MemberKnown",
     "MemberUnknown",

@@ -108,6 +108,10 @@ class MemberUnknown(ChangeRefused):
     """The id is no member, or was removed."""
 
 
+class LastVoter(ChangeRefused):
+    """Nobody would be left to decide."""
+
+
 class PeerUrlKnown(ChangeRefused):
     """Another member has one of the peer URLs."""
 
@@ -198,8 +202,12 @@ class Membership:
             raise NotALearner(member_id, "not a learner")
 
     def check_remove(self, member_id: int) -> None:
-        """Raise ChangeRefused unless the id is a member."""
+        """Raise ChangeRefused unless the id is a member, and not the last voter: no configuration
+        is without. The check of the quorum before the proposal may be off, or too early."""
         self._check_known(member_id)
+        voters = [known.id for known in self._members.values() if not known.is_learner]
+        if voters == [member_id]:
+            raise LastVoter(member_id, "the last voter")
 
     def check_update(self, member_id: int, peer_urls: Iterable[str]) -> None:
         """Raise ChangeRefused when the id is unknown or a URL belongs to another member."""

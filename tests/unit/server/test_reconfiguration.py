@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from petcd.cluster import (
+    LastVoter,
     MemberUnknown,
     NotALearner,
     PeerUrlKnown,
@@ -272,6 +273,26 @@ def test_a_leader_that_removed_itself_from_two_serves_no_stale_read(in_memory_cl
     read = cluster.read(old, b"k")
     cluster.run(1.0)
     assert not [answer for answer in read if not isinstance(answer, Exception)]
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_the_last_voter_stays_whoever_is_removed_at_the_same_time(in_memory_cluster, strict):
+    cluster = in_memory_cluster("a", "b", strict_reconfig_check=strict)
+    cluster.run(8.0)
+    outcomes = []
+    leader, other = cluster.leader(), cluster.followers()[0]
+    # The leader first hands over to the other one, who is gone by then.
+    for name in (leader, other):
+        changes = cluster[leader].engine.reconfiguration
+        changes.remove(cluster[name].id, lambda context, what: outcomes.append(what), None)
+    cluster.run_until(lambda: len(outcomes) == 2, 20.0)
+    assert sum(isinstance(outcome, list) for outcome in outcomes) == 1
+    left = [name for name in (leader, other) if not cluster[name].member.is_removed]
+    outcome = do(cluster, left[0], "remove", cluster[left[0]].id)
+    assert isinstance(outcome, NotEnoughStarted if strict else LastVoter)
+    done = cluster.put(left[0], b"k", b"v")
+    cluster.run_until(lambda: done)
+    assert not isinstance(done[0], Exception)
 
 
 @pytest.mark.parametrize("is_learner", [True, False])
