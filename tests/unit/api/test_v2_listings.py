@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from petcd.api.v2 import listing, listings, pieces
@@ -141,8 +141,9 @@ def test_a_file_hides_what_lies_below_it_as_long_as_it_is_there(world):
     world.v3_delete(b"/a/b/c/new")
     world.put("/a/e", "1")
     world.v3_delete(b"/a/b")
-    below = world.list(b"/a/b/c", True)["nodes"]
-    assert below == shown["nodes"][0]["nodes"][0]["nodes"][0]["nodes"]
+    world.v3_delete(b"/a/e")
+    world.put("/a/b/e", "1")
+    assert paths_of(world.list(b"/", True)) == paths_of(shown)
 
 
 def test_directories_that_v3_made_go_with_their_last_key_and_those_of_v2_stay(world):
@@ -155,6 +156,27 @@ def test_directories_that_v3_made_go_with_their_last_key_and_those_of_v2_stay(wo
     assert paths_of(world.list(b"/", True)) == [("/three", ["/three/w"]), ("/two", ["/two/x"])]
     world.v3_delete(b"/two/x/")
     assert paths_of(world.list(b"/", True)) == [("/three", ["/three/w"]), "/two"]
+
+
+def test_a_directory_comes_back_with_its_next_key(world):
+    for name in (b"x", b"y", b"z"):
+        world.v3_put(b"/three/w/" + name)
+        assert paths_of(world.list(b"/", True)) == [
+            ("/three", [("/three/w", [f"/three/w/{name.decode()}"])])
+        ]
+        world.v3_delete(b"/three/w/" + name)
+        assert paths_of(world.list(b"/", True)) == []
+
+
+def test_a_marker_beside_a_file_shows_when_the_file_has_gone(world):
+    world.v3_put(b"/a")
+    world.list(b"/", True)
+    world.v3_put(b"/a/")
+    assert paths_of(world.list(b"/", True)) == ["/a"]
+    world.v3_put(b"/a")
+    assert world.list(b"/", True)["nodes"][0]["value"] == "3"
+    world.v3_delete(b"/a")
+    assert world.list(b"/", True)["nodes"][0]["dir"]
 
 
 # -- times to live ----------------------------------------------------------------------------
@@ -348,9 +370,9 @@ def test_the_memory_of_a_listing_is_known(world):
 
 # -- any history ------------------------------------------------------------------------------
 
-NAMES = st.sampled_from(["a", "a-", "b", "_h", "a\0", "."])
-PATHS = st.lists(NAMES, min_size=1, max_size=4).map(lambda names: "/" + "/".join(names))
-KEYS = st.tuples(PATHS, st.sampled_from(["", "/", "//x", "/\udcff"])).map("".join)
+NAMES = st.sampled_from([*("a", "a-", "b") * 6, "_h", "a\0", "."])
+PATHS = st.lists(NAMES, min_size=1, max_size=3).map(lambda names: "/" + "/".join(names))
+KEYS = st.tuples(PATHS, st.sampled_from([*("", "", "/") * 5, "//x", "/\udcff"])).map("".join)
 TTLS = st.one_of(st.just(0), st.integers(1, 9))
 CHANGE = st.one_of(
     st.tuples(st.just("set"), PATHS, TTLS),
@@ -360,17 +382,16 @@ CHANGE = st.one_of(
     st.tuples(st.just("v3 put"), st.lists(KEYS, min_size=1, max_size=3, unique=True)),
     st.tuples(st.just("v3 delete"), KEYS, st.booleans()),
     st.tuples(st.just("expire"), st.integers(0, 9)),
-    st.tuples(st.just("compact")),
+)
+ASK = st.one_of(
+    st.tuples(st.just("ask"), st.sampled_from([b"/", b"/a", b"/a/b"]), st.booleans()),
+    st.tuples(st.just("ask"), st.just(b"/"), st.just(True)),
 )
 ACTION = st.one_of(
-    CHANGE,
-    CHANGE,
-    st.tuples(st.just("ask"), st.sampled_from([b"/", b"/a", b"/a/b"]), st.booleans()),
-    st.tuples(st.just("ask"), st.just(b"/"), st.booleans()),
-    st.tuples(st.just("step")),
-    st.tuples(st.just("tell")),
-    st.tuples(st.just("sweep")),
-    st.tuples(st.just("snapshot")),
+    *(CHANGE,) * 6,
+    *(ASK,) * 2,
+    *(st.just(("step",)), st.just(("tell",))) * 3,
+    st.sampled_from([("sweep",), ("snapshot",), ("compact",)]),
 )
 
 
@@ -443,8 +464,8 @@ def raw(key: str) -> bytes:
     return key.encode("utf-8", "surrogateescape")
 
 
-@settings(max_examples=400, deadline=None)
-@given(st.lists(ACTION, max_size=40))
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(ACTION, min_size=20, max_size=120))
 def test_after_any_history_every_answer_is_the_plain_listing(history):
     with pytest.MonkeyPatch.context() as patch:
         tiny.__wrapped__(patch)

@@ -115,7 +115,7 @@ class Listing:
             self._due_keys.discard(key)
             self._look_at(key)
             budget -= 1
-        if due or budget <= 0:
+        if budget <= 0:
             return True
         if self._cursor is not None:
             self._cursor = self._walk(self._cursor, budget)
@@ -212,7 +212,6 @@ class TreeListing(Listing):
             # v3 may put a file where a directory is.
             if self._pieces.put(order, LEAF, leaf_of(node)) == OPEN:
                 self._pieces.discard_range(order + b"\0", order + b"\1")
-                self._open = self.prefix[:-1]
 
     def _drop_file(self, path: bytes) -> None:
         order = self._order_of(path)
