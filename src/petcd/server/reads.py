@@ -29,8 +29,8 @@ class ReadQueue:
         request_timeout_s: float,
         slowness: Slowness,
     ) -> None:
-        self.failed_total = 0
-        self.slow_total = 0
+        self.failed_total = 0  # rounds that nobody confirmed in time
+        self.slow_total = 0  # those, and answers that came too late for their round
         self._member = member
         self._next_id = next_id
         self._timeout_s = request_timeout_s
@@ -68,6 +68,8 @@ class ReadQueue:
         """Raft confirmed a read index; answers to earlier rounds are dropped."""
         if context in self._round_ids:
             self._index = index
+        elif self._round:
+            self.slow_total += 1
 
     def _ask(self, now_s: float) -> None:
         request_id = self._next_id()
@@ -83,18 +85,23 @@ class ReadQueue:
         if self._index is not None:
             if member.applied_index >= self._index:
                 if took_s > self._slowness.apply_s:
-                    self._slowness.read_index_late(took_s, [read[1] for read in self._round])
+                    self._tell_of_wait(took_s, None)
                 self._end(None)
         elif took_s > self._timeout_s:
             self.failed_total += 1
-            self._slowness.read_index_failed(self._timeout_s)
-            self._end(TimedOut())
-        elif now_s - self._asked_s >= RETRY_S or self._has_new_leader():
             self.slow_total += 1
+            self._slowness.read_index_failed(self._timeout_s)
+            refusal = TimedOut()
+            self._tell_of_wait(took_s, refusal)
+            self._end(refusal)
+        elif now_s - self._asked_s >= RETRY_S or self._has_new_leader():
             if now_s - self._asked_s >= RETRY_S:
                 self._slowness.read_index_retried(self._asked_id, RETRY_S)
             self._leader_id = member.leader_id
             self._ask(now_s)
+
+    def _tell_of_wait(self, took_s: float, refusal: Exception | None) -> None:
+        self._slowness.read_index_late(took_s, [context for _, context in self._round], refusal)
 
     def _has_new_leader(self) -> bool:
         """Whether somebody leads whom this round did not ask; the one it asked has forgotten."""

@@ -110,7 +110,7 @@ class Runtime:
         self._election_timeout_s = election_timeout_s
         self._queue: list[bytes] = []
         self._changes: list[ConfChange] = []
-        self._waiting = Waiting(request_timeout_s, self.connections.late)
+        self._waiting = Waiting(request_timeout_s, self.connections.late, slowness.gave_up)
         self._waiters = self._waiting.by_id
         self._reads = ReadQueue(member, self.next_request_id, request_timeout_s, slowness)
         # A commit index that is not in the log yet. It is no promise to anybody, so it travels with
@@ -190,7 +190,7 @@ class Runtime:
 
     @property
     def reads_slow(self) -> int:
-        """How often a round of reads was asked about again."""
+        """Such rounds, and confirmations that came too late for theirs."""
         return self._reads.slow_total
 
     @property

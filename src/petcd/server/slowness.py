@@ -9,7 +9,8 @@
     timed out waiting for read index response (...)
 
 What is slow is mostly slow for everybody at once, and a log on the same disk would make it worse:
-of each message at most one line a second is written, and it says how many there were besides.
+of each message at most one line a second is written, and the next one says how many were not. What
+they tell of is described only then.
 
 It measures nothing itself: who calls has looked at the clock anyway. Source: etcd 3.5's log lines.
 """
@@ -17,6 +18,7 @@ It measures nothing itself: who calls has looked at the clock anyway. Source: et
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from petcd.api.errors import status_of
 from petcd.cluster import format_id
 from petcd.raft.types import Entry, EntryType
 from petcd.server.log import LogLines
@@ -31,6 +33,8 @@ HEARTBEATS_APART: Final = 2
 # How etcd begins what it says of reads.
 RANGE: Final = "read-only range "
 TXN: Final = "read-only txn "
+
+Fields = dict[str, object]
 
 
 class Slowness:
@@ -55,52 +59,63 @@ class Slowness:
         self._beats: dict[int, tuple[int, float]] = {}  # by peer: term and time of the last one
         self._lines: dict[str, tuple[float, int]] = {}  # by message: when written, how many since
 
-    # -- requests ---------------------------------------------------------------------------
+    # -- applying and serving ----------------------------------------------------------------
 
     def applied(self, took_s: float, entries: Sequence[Entry]) -> None:
-        """Applying these entries took longer than `apply_s`."""
-        normal = [entry for entry in entries if entry.type == EntryType.NORMAL and entry.data]
-        largest = max(normal, key=lambda entry: len(entry.data), default=None)
-        self._warn_of_request(
-            took_s, "", "" if largest is None else entry_text(largest.data), "", len(entries)
+        """Applying these entries took longer than `apply_s`; the largest one is told of."""
+        self._too_long(
+            took_s, "", lambda: entry_request(max(entries, key=lambda e: len(e.data))), len(entries)
         )
 
     def read(self, took_s: float, request: RangeRequest, response_bytes: int) -> None:
         """A range took longer than `apply_s`."""
-        self._warn_of_request(took_s, RANGE, request_text(request), f"size:{response_bytes}", 1)
+        self._too_long(took_s, RANGE, lambda: request_text(request), 1, f"size:{response_bytes}")
 
-    def read_index_late(self, took_s: float, contexts: Sequence[object]) -> None:
-        """Reads waited longer than `apply_s` until their index was confirmed and applied.
+    def read_index_late(
+        self, took_s: float, contexts: Sequence[object], refusal: Exception | None
+    ) -> None:
+        """Reads waited longer than `apply_s` until their index was confirmed and applied, or until
+        they were refused; the first one is told of.
 
-        `contexts` are what their services keep: (call, key or request) mostly.
+        `contexts` are what their services keep: (call, key or request) mostly. Others are reads of
+        the member's own.
         """
-        for context in contexts:
-            asked = context[1] if isinstance(context, tuple) and len(context) > 1 else None
-            if isinstance(asked, bytes):
-                self._warn_of_request(took_s, RANGE, key_text(asked), "", len(contexts))
-            elif isinstance(asked, RangeRequest):
-                self._warn_of_request(took_s, RANGE, request_text(asked), "", len(contexts))
-            elif isinstance(asked, TxnRequest):
-                self._warn_of_request(took_s, TXN, request_text(asked), "", len(contexts))
-            else:
-                continue
+        asked = [what for what in map(_asked, contexts) if what is not None]
+        if not asked:
             return
+        first = asked[0]
+        prefix = TXN if isinstance(first, TxnRequest) else RANGE
+        error = "" if refusal is None else status_of(refusal)[1]
+        self._too_long(took_s, prefix, lambda: _read_text(first), len(asked), "", error)
 
-    def _warn_of_request(
-        self, took_s: float, prefix: str, request: str, response: str, count: int
+    def _too_long(
+        self,
+        took_s: float,
+        prefix: str,
+        request: Callable[[], str],
+        count: int,
+        response: str = "",
+        error: str = "",
     ) -> None:
         self.slow_applies += 1
-        self._warn(
-            "apply request took too long",
-            {
+
+        def fields() -> Fields:
+            found: Fields = {
                 "took": duration(took_s),
                 "expected-duration": duration(self.apply_s),
                 "prefix": prefix,
-                "request": request,
+                "request": request(),
                 "response": response,
-                **({"requests": count} if count > 1 else {}),
-            },
-        )
+            }
+            if error:
+                found["error"] = error
+            if count > 1:
+                found["requests"] = count
+            return found
+
+        self._warn("apply request took too long", fields)
+
+    # -- from the call to the answer ---------------------------------------------------------
 
     def answered(
         self, now_s: float, asked_s: float, context: object, entries: Sequence[Entry]
@@ -110,23 +125,34 @@ class Slowness:
         `context` is what its service keeps, the call mostly, which knows the time better. Nothing
         happens when that was fast enough.
         """
-        call = context[0] if isinstance(context, tuple) else context
+        entry = next((entry for entry in entries if entry.data), entries[0])
+        self._tell_of_call(now_s, asked_s, context, entry)
+
+    def gave_up(self, now_s: float, asked_s: float, context: object) -> None:
+        """A write that was asked for then is refused: it was not applied in time."""
+        self._tell_of_call(now_s, asked_s, context, None)
+
+    def _tell_of_call(
+        self, now_s: float, asked_s: float, context: object, entry: Entry | None
+    ) -> None:
+        call = context[0] if isinstance(context, tuple) and context else context
         remote = method = ""
         if isinstance(call, Call):
             asked_s, remote, method = call.started, call.peer, call.method.path.decode()
-        if now_s - asked_s > self.call_s:
-            entry = next((entry for entry in entries if entry.data), entries[0])
-            is_request = entry.type == EntryType.NORMAL
-            self._warn(
-                "request stats",
-                {
-                    "time spent": duration(now_s - asked_s),
-                    "remote": remote,
-                    "response type": method,
-                    "request size": len(entry.data),
-                    "request content": entry_text(entry.data) if is_request else "",
-                },
-            )
+        took_s = now_s - asked_s
+        if took_s <= self.call_s:
+            return
+
+        def fields() -> Fields:
+            return {
+                "time spent": duration(took_s),
+                "remote": remote,
+                "response type": method,
+                "request size": -1 if entry is None else len(entry.data),
+                "request content": "" if entry is None else entry_request(entry),
+            }
+
+        self._warn("request stats", fields)
 
     # -- reads of the whole cluster's state ----------------------------------------------------
 
@@ -134,14 +160,14 @@ class Slowness:
         """Nobody confirmed a read index; it is asked for again."""
         self._warn(
             "waiting for ReadIndex response took too long, retrying",
-            {"sent-request-id": request_id, "retry-timeout": duration(after_s)},
+            lambda: {"sent-request-id": request_id, "retry-timeout": duration(after_s)},
         )
 
     def read_index_failed(self, timeout_s: float) -> None:
         """Nobody confirmed a read index in all the time there was."""
         self._warn(
             "timed out waiting for read index response (local node might have slow network)",
-            {"timeout": duration(timeout_s)},
+            lambda: {"timeout": duration(timeout_s)},
         )
 
     # -- disk and leader -----------------------------------------------------------------------
@@ -151,7 +177,7 @@ class Slowness:
         if took_s > SLOW_SYNC_S:
             self._warn(
                 "slow fdatasync",
-                {"took": duration(took_s), "expected-duration": duration(SLOW_SYNC_S)},
+                lambda: {"took": duration(took_s), "expected-duration": duration(SLOW_SYNC_S)},
             )
 
     def heartbeat_sent(self, to: int, term: int) -> None:
@@ -168,7 +194,7 @@ class Slowness:
             self._warn(
                 "leader failed to send out heartbeat on time; took too long, leader is overloaded "
                 "likely from slow disk",
-                {
+                lambda: {
                     "to": format_id(to),
                     "heartbeat-interval": duration(self._heartbeat_s),
                     "expected-duration": duration(expected_s),
@@ -178,16 +204,30 @@ class Slowness:
 
     # -- lines ---------------------------------------------------------------------------------
 
-    def _warn(self, message: str, fields: dict[str, object]) -> None:
+    def _warn(self, message: str, fields: Callable[[], Fields]) -> None:
         now_s = self._now_s()
         written_s, skipped = self._lines.get(message, (now_s - LINE_INTERVAL_S, 0))
         if now_s - written_s < LINE_INTERVAL_S:
             self._lines[message] = (written_s, skipped + 1)
             return
         self._lines[message] = (now_s, 0)
-        if skipped:
-            fields["skipped-lines"] = skipped
-        self._log.warn(message, **fields)
+        more = {"skipped-lines": skipped} if skipped else {}
+        self._log.warn(message, **fields(), **more)
+
+
+def _asked(context: object) -> bytes | RangeRequest | TxnRequest | None:
+    """What was asked for, if that was a client's range or transaction."""
+    asked = context[1] if isinstance(context, tuple) and len(context) > 1 else None
+    return asked if isinstance(asked, bytes | RangeRequest | TxnRequest) else None
+
+
+def _read_text(asked: bytes | RangeRequest | TxnRequest) -> str:
+    return key_text(asked) if isinstance(asked, bytes) else request_text(asked)
+
+
+def entry_request(entry: Entry) -> str:
+    """The request in an entry; empty for a change of the members."""
+    return entry_text(entry.data) if entry.type == EntryType.NORMAL else ""
 
 
 def duration(seconds: float) -> str:

@@ -19,13 +19,20 @@ from petcd.member.errors import Stopped, TimedOutByLeaderFailure
 class Waiting:
     """Requests by id, in order of arrival: (finish, context, when it was asked)."""
 
-    def __init__(self, timeout_s: float, late: Callable[[float], Exception]) -> None:
-        """`late` gives the refusal of a request that was asked at this time."""
+    def __init__(
+        self,
+        timeout_s: float,
+        late: Callable[[float], Exception],
+        gave_up: Callable[[float, float, Any], None],
+    ) -> None:
+        """`late` gives the refusal of a request that was asked at this time; `gave_up` is told of
+        it: the time now, when it was asked, the context."""
         self.by_id: dict[int, tuple[Finish, Any, float]] = {}
         self.failed_total = 0
         self._orphans: set[int] = set()
         self._timeout_s = timeout_s
         self._late = late
+        self._gave_up = gave_up
 
     def expire(self, now_s: float) -> list[int]:
         """Give up on requests that waited too long; returns their ids."""
@@ -38,6 +45,7 @@ class Waiting:
         for request_id in late:
             finish, context, asked_s = self.by_id.pop(request_id)
             self.failed_total += 1
+            self._gave_up(now_s, asked_s, context)
             finish(context, self._late(asked_s))
         return late
 

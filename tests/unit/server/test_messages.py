@@ -105,6 +105,14 @@ def test_a_leader_waits_with_promises_only(rig):
     assert rig.kinds_sent() == PROMISES
 
 
+def test_it_is_told_of_each_heartbeat_that_leaves(rig):
+    ready = Ready([], [])
+    beats = [Message(MessageType.HEARTBEAT, to, US, 7) for to in (PEER, GONE)]
+    ready.messages = [*beats, Message(APP, PEER, US, 7)]
+    rig.mailbox.send_after_sync(ready)
+    assert rig.heartbeats == [(PEER, 7)]
+
+
 def test_nothing_is_sent_to_a_removed_member(rig):
     ready = Ready([], [])
     ready.messages = [Message(APP, GONE, US), Message(APP, PEER, US)]

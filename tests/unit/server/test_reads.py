@@ -29,8 +29,8 @@ class FakeSlowness:
     def __init__(self):
         self.told = []
 
-    def read_index_late(self, took_s, contexts):
-        self.told.append(("late", took_s, contexts))
+    def read_index_late(self, took_s, contexts, refusal):
+        self.told.append(("late", took_s, contexts, type(refusal)))
 
     def read_index_retried(self, request_id, after_s):
         self.told.append(("retried", request_id, after_s))
@@ -137,3 +137,41 @@ def test_without_an_answer_the_reads_time_out(rig):
     for step in range(16):
         rig.queue.pump(step * RETRY_S)
     assert isinstance(rig.served[0][1], TimedOut)
+    assert rig.queue.failed_total == rig.queue.slow_total == 1
+    assert rig.slowness.told[-2:] == [("failed", 7.0), ("late", 7.5, ["a"], TimedOut)]
+
+
+def test_it_is_told_when_nobody_answers_for_a_while_but_not_when_a_new_leader_is_asked(rig):
+    rig.add("a")
+    rig.queue.pump(0)
+    rig.member.leader_id = 2
+    rig.queue.pump(0.2)
+    assert rig.slowness.told == []
+    rig.queue.pump(0.2 + RETRY_S)
+    assert rig.slowness.told == [("retried", 2, RETRY_S)]
+    assert rig.queue.slow_total == 0
+
+
+def test_reads_that_waited_long_are_told_of_when_they_are_served(rig):
+    rig.add("a")
+    rig.queue.pump(0)
+    rig.queue.confirmed(rig.asked[0], 10)
+    rig.queue.pump(0.09)
+    rig.add("b")
+    rig.queue.pump(1.0)
+    rig.queue.confirmed(rig.asked[1], 10)
+    rig.queue.pump(1.25)
+    assert rig.slowness.told == [("late", 0.25, ["b"], type(None))]
+
+
+def test_an_answer_that_comes_too_late_for_its_round_counts_as_slow(rig):
+    rig.add("a")
+    rig.queue.pump(0)
+    rig.queue.confirmed(rig.asked[0], 10)
+    rig.queue.pump(0)
+    rig.queue.confirmed(rig.asked[0], 10)
+    assert rig.queue.slow_total == 0  # nobody waits for another one
+    rig.add("b")
+    rig.queue.pump(0)
+    rig.queue.confirmed(rig.asked[0], 10)
+    assert rig.queue.slow_total == 1
