@@ -33,14 +33,17 @@ class ServerCall:
     __slots__ = (
         "_connection",
         "_ended",
+        "_held",
+        "_held_bytes",
         "_message",
         "_over",
         "cancelled",
+        "held_bytes_max",
+        "magnified",
         "on_cancel",
         "on_drain",
         "on_half_close",
         "on_message",
-        "queued_bytes",
     )
 
     def __init__(self, connection: Connection, message: Message, ended: Ended) -> None:
@@ -48,8 +51,11 @@ class ServerCall:
         self._message = message
         self._ended = ended
         self._over = False
+        self._held: list[tuple[Callable[..., object], tuple[Any, ...]]] | None = None
+        self._held_bytes = 0
+        self.held_bytes_max = 0
+        self.magnified = 1
         self.cancelled = False
-        self.queued_bytes = 0
         self.on_message: Message | None = None
         self.on_cancel: Callable[[], object] | None = None
         self.on_half_close: Callable[[], object] | None = None
@@ -72,10 +78,15 @@ class ServerCall:
         """Answer with an error."""
         self.finish(code, message)
 
+    @property
+    def queued_bytes(self) -> int:
+        """What the client has not accepted; each byte counts for `magnified`."""
+        return self._held_bytes * self.magnified
+
     def send(self, body: bytes) -> None:
         """One message to the client."""
         if not self._over and not self.cancelled:
-            self._connection.to_client(self._message, body)
+            self._to_client(len(body), self._message, body)
 
     def send_many(self, bodies: list[bytes]) -> None:
         """Several."""
@@ -86,7 +97,29 @@ class ServerCall:
         """The end of the call."""
         if not self._over and not self.cancelled:
             self._over = True
-            self._connection.to_client(self._ended, code, message)
+            self._to_client(0, self._ended, code, message)
+
+    def _to_client(self, size: int, callback: Callable[..., object], *args: Any) -> None:
+        if self._held is None:
+            self._connection.to_client(callback, *args)
+            return
+        self._held.append((callback, args))
+        self._held_bytes += size
+        self.held_bytes_max = max(self.held_bytes_max, self._held_bytes)
+
+    def hold(self) -> None:
+        """The client reads nothing more: what is sent waits here."""
+        if self._held is None:
+            self._held = []
+
+    def release(self) -> None:
+        """The client has read all that waited."""
+        held, self._held = self._held, None
+        self._held_bytes = 0
+        for callback, args in held or ():
+            self._connection.to_client(callback, *args)
+        if self.on_drain is not None and not self._over and not self.cancelled:
+            self.on_drain()
 
     def cancel(self) -> None:
         """The client gave up."""
@@ -169,6 +202,14 @@ class Connection:
     def send(self, call: ServerCall, body: bytes) -> None:
         """A further message on a stream."""
         self._to_server(call.take, body)
+
+    def hold(self, call: ServerCall) -> None:
+        """The client stops reading a stream, until `release`."""
+        self._to_server(call.hold)
+
+    def release(self, call: ServerCall) -> None:
+        """The client reads on."""
+        self._to_server(call.release)
 
     def close(self) -> None:
         """The client has gone."""

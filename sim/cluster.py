@@ -111,6 +111,8 @@ class Run:
         engine = self.engine = Engine(
             opened, self.port, surroundings, self._config, self.log, self._die, self.port
         )
+        if slot.fragment_bytes:
+            engine.hub._fragment_bytes = slot.fragment_bytes
         self.port.events = engine.mailbox
         self.port.answer = engine.peer_requests.handle
         for service in (KvService, LeaseService, ClusterService, MaintenanceService):
@@ -267,6 +269,8 @@ class Slot:
         self.config = config
         self.segment_bytes = segment_bytes
         self.disk = Disk(random)
+        # Larger watch responses are cut; 0: as in production, where none is so large here.
+        self.fragment_bytes = 0
         self.drift = 0.0
         self.wall_offset_s = 0.0
         self.runs = 0

@@ -16,7 +16,7 @@ from petcd.wire import kv, lease, maintenance
 from petcd.wire.header import ResponseHeader
 from petcd.wire.hot import decode_kv
 from petcd.wire.varint import read_varint
-from petcd.wire.watch import WatchCreateRequest, WatchRequest
+from petcd.wire.watch import WatchCreateRequest, WatchProgressRequest, WatchRequest
 from sim.check import history as h
 
 _KV = b"/etcdserverpb.KV/"
@@ -158,6 +158,10 @@ def encoded(request: Any) -> tuple[bytes, bytes]:
     return path, message_of(request).encode()
 
 
+WATCH_PROGRESS = WatchRequest(progress_request=WatchProgressRequest()).encode()
+"""How far all watches of a stream are."""
+
+
 def watch_create(watch: h.Watch) -> bytes:
     """The message that creates a watch."""
     filters = [kind for kind, wanted in ((0, watch.no_put), (1, watch.no_delete)) if wanted]
@@ -168,6 +172,7 @@ def watch_create(watch: h.Watch) -> bytes:
         prev_kv=watch.prev_kv,
         progress_notify=watch.progress_notify,
         filters=filters,
+        fragment=watch.fragment,
     )
     return WatchRequest(create_request=create).encode()
 

@@ -1,7 +1,6 @@
 """Clients: a mix of requests at a given rate, and a record of all they asked and saw.
 
     Client     one request after the other, at any member; what it is not told stays open
-    Watching   a watch that goes on at another member when its connection ends
 
 Keys are few, so that clients meet; values are all different, so that a checker knows who wrote
 what. A request that is refused for certain, or answered, is recorded so; when the answer does not
@@ -15,19 +14,10 @@ from itertools import accumulate
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from sim.calls import Connection, ServerCall
+from sim.calls import Connection
 from sim.check import history as h
 from sim.loop import Handle
-from sim.requests import (
-    V2_PREFIX,
-    V2Put,
-    answer,
-    encoded,
-    failure_text,
-    refusal,
-    watch_create,
-    watch_message,
-)
+from sim.requests import V2_PREFIX, V2Put, answer, encoded, failure_text, refusal
 
 if TYPE_CHECKING:
     from sim.world import World
@@ -40,8 +30,6 @@ ALL_KEYS = (b"/", b"l")
 # A client that hears nothing waits this long at least, and half as long again at most.
 PATIENCE_S = 3.0
 RECONNECT_S = 0.2
-# A watcher that has been connected for this long has everything.
-CATCH_UP_S = 2.0
 LEASE_TTL_S = (2, 3, 5, 10)
 LEASES_KEPT = 8
 
@@ -183,114 +171,6 @@ class Client:
             self._impatience.cancel()
             self._impatience = None
         self._later(self._pause_s * 2 * self.random.random())
-
-
-class Watching:
-    """A watch over restarts and changes of members; each part of it is a watcher of its own."""
-
-    def __init__(self, world: World, number: int, random: Random) -> None:
-        self._world = world
-        self._number = number
-        self._random = random
-        self._wish = any_watch(random)
-        self._watcher: h.Watcher | None = None
-        self._connection: Connection | None = None
-        self._call: ServerCall | None = None
-        self._stopped = False
-        self._began_s = 0.0
-        self._begin()
-
-    @property
-    def watcher_id(self) -> int:
-        """The watcher that hears now, if it has done so for a while; else 0."""
-        connection = self._connection
-        rested = self._world.schedule.now_s - self._began_s > CATCH_UP_S
-        if connection is None or connection.broken or self._watcher is None or not rested:
-            return 0
-        return self._watcher.id
-
-    def stop(self) -> None:
-        """Hear nothing more."""
-        self._stopped = True
-        if self._connection is not None:
-            self._connection.close()
-
-    def _begin(self) -> None:
-        if self._stopped:
-            return
-        world = self._world
-        connection = self._connection = world.connect(self._random)
-        if connection is None:
-            world.clients_process.call_later(RECONNECT_S, self._begin)
-            return
-        connection.on_broken = self._ended
-        self._began_s = world.schedule.now_s
-        before = self._watcher
-        if before is not None:
-            self._wish = self._wish._replace(start_revision=next_revision(before))
-        self._watcher = world.history.watch(
-            self._number,
-            connection.number,
-            connection.member,
-            self._wish,
-            before.id if before is not None and self._wish.start_revision else 0,
-        )
-        watcher = self._watcher
-        self._call = connection.call(
-            b"/etcdserverpb.Watch/Watch",
-            watch_create(self._wish),
-            lambda body: self._heard(watcher, body),
-            lambda code, text: self._ended(),
-        )
-        # Now and then somebody moves to another member of his own accord.
-        world.clients_process.call_later(20 + 40 * self._random.random(), self._move, connection)
-
-    def _heard(self, watcher: h.Watcher, body: bytes) -> None:
-        message = watch_message(body, self._world.schedule.now_s)
-        watcher.messages.append(message)
-        if message.kind in ("compacted", "cancelled"):
-            self._ended()
-
-    def _move(self, connection: Connection) -> None:
-        if connection is self._connection:
-            self._ended()
-
-    def _ended(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-            self._world.clients_process.call_later(RECONNECT_S, self._begin)
-
-
-def any_watch(random: Random) -> h.Watch:
-    """What somebody may want to hear of: everything more often than not."""
-    key, end = ALL_KEYS
-    if random.random() < 0.4:
-        key, end = random.choice(EVERY_KEY), b""
-        if random.random() < 0.5:
-            key, end = sorted(random.sample(EVERY_KEY, 2))
-    return h.Watch(
-        key,
-        end,
-        start_revision=random.choice((0, 0, 1)),
-        prev_kv=random.random() < 0.5,
-        no_put=random.random() < 0.1,
-        no_delete=random.random() < 0.1,
-        progress_notify=random.random() < 0.5,
-    )
-
-
-def next_revision(watcher: h.Watcher) -> int:
-    """Where a watch that carries on must begin; 0 when it may begin with the next change."""
-    position = watcher.request.start_revision
-    for message in watcher.messages:
-        if message.kind == "events":
-            position = max(position, message.events[-1].kv.mod_revision + 1)
-        elif message.kind == "compacted":
-            position = max(position, message.compact_revision)
-        elif message.kind == "progress" or (message.kind == "created" and position == 0):
-            position = max(position, message.revision + 1)
-    return position
 
 
 # -- the mix ---------------------------------------------------------------------------------------

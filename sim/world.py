@@ -28,7 +28,8 @@ from sim.keeper import Keeper
 from sim.loop import Process, Schedule
 from sim.network import Wires
 from sim.options import Options
-from sim.workload import Client, Watching
+from sim.watchers import SlowWatching, Watching
+from sim.workload import Client
 
 TOKEN = "sim"
 # After healing: everything must be well within this time, by a wide margin.
@@ -39,6 +40,8 @@ FAIR_S = 5.0
 # Clients ask whenever they like, or all upon a common beat, which makes their requests meet.
 BEATS_S = (0.0, 0.05, 0.1, 0.2)
 PROGRESS_S = 5.0
+# What fits into one watch response where watchers want fragments: an event or two.
+FRAGMENT_BYTES = 120
 # How often members are looked at; one look in so many compares hashes.
 SAMPLE_S = 5.0
 HASH_ONE_IN = 4
@@ -114,10 +117,12 @@ class World:
             quota_backend_bytes=self.features.quota_bytes,
         )
         random = Random(f"member {number} {options.seed}")
-        return Slot(
+        slot = Slot(
             number, self.schedule, self.wires, random, info, cluster, founders, config,
             options.segment_bytes, self.invariants,
         )  # fmt: skip
+        slot.fragment_bytes = FRAGMENT_BYTES if self.features.slow_watchers else 0
+        return slot
 
     # -- events -------------------------------------------------------------------------------
 
@@ -211,8 +216,9 @@ class World:
         ]
         if self.features.quota_bytes:
             self.keeper = Keeper(self, options.clients + 1, Random(f"keeper {options.seed}"))
+        watching = SlowWatching if self.features.slow_watchers else Watching
         self.watchings = [
-            Watching(self, 1000 + number, Random(f"watching {number} {options.seed}"))
+            watching(self, 1000 + number, Random(f"watching {number} {options.seed}"))
             for number in range(1, options.watchers + 1)
         ]
 
@@ -225,6 +231,8 @@ class World:
             elif slot.run.process.held_until_s > schedule.now_s:
                 slot.run.process.resume()
         self.healed_s = schedule.now_s
+        for watching in self.watchings:
+            watching.hurry()
         self._until(self.healed_s + LIVENESS_S, "no leader after healing", self._has_leader)
         if self.keeper is not None:
             self.keeper.hurry()

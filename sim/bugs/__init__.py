@@ -8,20 +8,34 @@ again, in this process only. petcd has none of these defects; the museum shows t
 would find them. A patch whose target is gone or has other parameters raises `Rotten`, so that no
 exhibit can decay unnoticed.
 
-    voting  reading  storing  applying  watching  snapshots  membership  quotas      the rooms
+    voting  reading  storing  applying  watching  snapshots  membership       the rooms
+    quotas  slow_watching
     exhibit   what an exhibit is                    switch   patching and taking back
 
 `sim.museum` runs them. Sources: see each exhibit; most stand in the bug lists of etcd's robustness
 tests, in Jepsen's reports, or in the issue lists of Raft implementations.
 """
 
-from sim.bugs import applying, membership, quotas, reading, snapshots, storing, voting, watching
+from sim.bugs import (
+    applying,
+    membership,
+    quotas,
+    reading,
+    slow_watching,
+    snapshots,
+    storing,
+    voting,
+    watching,
+)
 from sim.bugs.exhibit import Exhibit
 from sim.bugs.switch import Rotten, applied
 
 __all__ = ["EXHIBITS", "Exhibit", "Rotten", "expected", "names", "switched"]
 
-_ROOMS = (voting, reading, storing, applying, watching, snapshots, membership, quotas)
+_ROOMS = (
+    *(voting, reading, storing, applying, watching, snapshots, membership),
+    *(quotas, slow_watching),
+)
 EXHIBITS: dict[str, Exhibit] = {
     exhibit.name: exhibit for room in _ROOMS for exhibit in room.EXHIBITS
 }

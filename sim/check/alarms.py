@@ -35,6 +35,7 @@ from sim.check.history import (
 )
 from sim.check.invariants import broken
 from sim.check.model import has_written
+from sim.check.v2_records import V2Set
 
 # What one turn of a member writes, and what deletes and leases add while the alarm is raised.
 EXCESS_BYTES_MAX = 16 * 1024
@@ -96,7 +97,7 @@ def check(
     record: AlarmRecord | None,
 ) -> list[Violation]:
     """Judge what was refused for want of space, and what was not. `record`: None for no quota."""
-    violations = []
+    violations: list[Violation] = []
     for op in operations:
         if type(op.response) is Refused and op.response.reason == NO_SPACE:
             if record is None:
@@ -119,7 +120,7 @@ def takes_space(request: Any) -> bool:
     """Whether a request may be refused for want of space."""
     if type(request) is Txn:
         return any(takes_space(one) for one in request.then + request.otherwise)
-    return type(request) in (Put, Grant)
+    return type(request) in (Put, Grant, V2Set)
 
 
 def settled(operations: Sequence[Operation], seen: Iterable[int]) -> Sequence[Operation]:
@@ -133,7 +134,7 @@ def settled(operations: Sequence[Operation], seen: Iterable[int]) -> Sequence[Op
         for op in operations
         if type(op.response) is Refused
         and op.response.reason == NO_SPACE
-        and type(op.request) in (Put, Txn)
+        and type(op.request) in (Put, Txn, V2Set)
     }
     if not doubtful:
         return operations

@@ -34,6 +34,18 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from sim.check.v2_records import (
+    ClockSet,
+    V2Delete,
+    V2Error,
+    V2Expiration,
+    V2Get,
+    V2Node,
+    V2Response,
+    V2Set,
+    V2Watch,
+)
+
 # ---- requests ------------------------------------------------------------------------------------
 
 
@@ -232,6 +244,7 @@ class Watch(NamedTuple):
     no_put: bool = False
     no_delete: bool = False
     progress_notify: bool = False
+    fragment: bool = False
 
 
 class Event(NamedTuple):
@@ -373,6 +386,9 @@ class History:
         self.hashes: list[HashSample] = []
         self.members: list[MemberSample] = []
         self.notes: list[Note] = []
+        self.v2_watches: list[V2Watch] = []
+        self.expirations: list[V2Expiration] = []
+        self.clocks: list[ClockSet] = []
 
     def begin(
         self, client: int, session: int, member: int, time_s: float, request: Any
@@ -405,8 +421,9 @@ class History:
         for one in self.watchers:
             fields = [getattr(one, name) for name in _WATCHER_FIELDS]
             yield _dump("watcher", *fields, tuple(one.messages))
-        for sample in (*self.hashes, *self.members, *self.notes):
-            yield _dump("sample", sample)
+        for samples in self._samples().values():
+            for sample in samples:
+                yield _dump("sample", sample)
 
     @classmethod
     def from_lines(cls, lines: Iterable[str]) -> History:
@@ -428,15 +445,20 @@ class History:
             watcher.messages = list(fields[-1])
             self.watchers.append(watcher)
         elif kind == "sample":
-            sample = fields[0]
-            if isinstance(sample, HashSample):
-                self.hashes.append(sample)
-            elif isinstance(sample, MemberSample):
-                self.members.append(sample)
-            else:
-                self.notes.append(sample)
+            self._samples()[type(fields[0])].append(fields[0])
         else:
             raise ValueError(f"not a record of a history: {kind!r}")
+
+    def _samples(self) -> dict[type[Any], list[Any]]:
+        """The lists of what is neither an operation nor a watcher, by kind."""
+        return {
+            HashSample: self.hashes,
+            MemberSample: self.members,
+            Note: self.notes,
+            V2Watch: self.v2_watches,
+            V2Expiration: self.expirations,
+            ClockSet: self.clocks,
+        }
 
 
 _CLASSES: dict[str, Any] = {
@@ -446,6 +468,7 @@ _CLASSES: dict[str, Any] = {
         Disarm, AlarmsResponse,
         KeyValue, PutResponse, RangeResponse, DeleteResponse, TxnResponse, LeaseResponse,
         TimeToLiveResponse, Done, Refused, Watch, Event, Message, HashSample, MemberSample, Note,
+        V2Set, V2Delete, V2Get, V2Node, V2Response, V2Error, V2Watch, V2Expiration, ClockSet,
     )
 }  # fmt: skip
 

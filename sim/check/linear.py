@@ -25,32 +25,16 @@ Source: Wing and Gong 1993 and Lowe 2017 for the search; the ranks are what etcd
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from math import inf
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from sim.check.history import (
-    COMPACTED,
-    FUTURE_REVISION,
-    Alarms,
-    Compact,
-    Disarm,
-    Event,
-    Grant,
-    KeepAlive,
-    KeyValue,
-    Operation,
-    Put,
-    Range,
-    Refused,
-    Revoke,
-    TimeToLive,
-    Txn,
-    Violation,
-)
-from sim.check.model import FIRST_REVISION, Model, has_written, may_write, seen_kvs
+from sim.check.case import NOBODY, Case, with_newest_before
+from sim.check.history import Event, Operation, Revoke, Violation
+from sim.check.model import FIRST_REVISION, Model, may_write
+from sim.check.v2_model import has_time
+from sim.check.v2_records import V2Expire, V2Response
 
 STEPS_MAX = 300_000
 """Revisions replayed, all branches of the search together, before giving up."""
@@ -59,10 +43,9 @@ TRIES_MAX = 400_000
 PATIENCE_S = 10.0
 """A request that was made this long before its neighbours has hardly been executed with them."""
 
-NOBODY = -1
-"""The client of leases that end by themselves."""
+V2Done = tuple[Any, V2Response]
+"""(request, response)"""
 Denial = Callable[[int, Sequence[Event]], bool]
-_UNRANKED = (KeepAlive, TimeToLive)  # answered from a member's own state, whatever its age
 
 
 class Verdict(NamedTuple):
@@ -70,13 +53,15 @@ class Verdict(NamedTuple):
 
     `changes` are the events of each revision as replayed: the truth that watchers are held to.
     `ended_leases`: revision -> the lease whose end (by time, as far as known) made it.
-    `undecided`: the search gave up; then the history is neither good nor bad.
+    `undecided`: the search gave up; then the history is neither good nor bad. `v2`: which revisions
+    API 2 made, ends of nodes included, and what came of that.
     """
 
     violations: list[Violation]
     changes: dict[int, list[Event]]
     ended_leases: dict[int, int]
     undecided: bool = False
+    v2: Mapping[int, V2Done] = MappingProxyType({})
 
 
 def check(
@@ -91,7 +76,7 @@ def check(
     would have seen these changes and did not (`silence.Silence`). It rules out guesses only: when
     nothing else fits, the changes count, and whoever did not see them is to blame.
     """
-    case = _Case(operations, seen or {})
+    case = Case(operations, seen or {})
     violations = case.check_times() + check_sessions(operations)
     if violations:
         return Verdict(violations, {}, {})
@@ -111,257 +96,11 @@ def check_sessions(operations: Sequence[Operation]) -> list[Violation]:
             sessions[op.session].append(op)
     for ops in sessions.values():
         newest: Operation | None = None
-        for op, newest in _with_newest_before(ops):
+        for op, newest in with_newest_before(ops):
             if newest is not None and op.revision < newest.revision:
                 violations.append(Violation("a session goes back", f"{newest}\n  then {op}"))
                 break
     return violations
-
-
-def _with_newest_before(
-    ops: list[Operation],
-) -> Iterable[tuple[Operation, Operation | None]]:
-    """Each operation with the one of the highest rank that had returned before its call."""
-    by_return = sorted(ops, key=lambda op: op.return_s or 0.0)
-    newest: Operation | None = None
-    place = 0
-    for op in sorted(ops, key=lambda op: op.call_s):
-        while place < len(by_return) and (by_return[place].return_s or 0.0) < op.call_s:
-            ended = by_return[place]
-            if newest is None or _rank(ended) > _rank(newest):
-                newest = ended
-            place += 1
-        yield op, newest
-
-
-def _rank(op: Operation) -> int:
-    return 2 * op.revision if has_written(op.response) else 2 * op.revision + 1
-
-
-class _Case:
-    """A history, sorted out: who wrote which revision, who read at which, what is open."""
-
-    def __init__(
-        self, operations: Sequence[Operation], seen: Mapping[int, Iterable[Event]]
-    ) -> None:
-        self.writers: dict[int, Operation] = {}
-        self.readers: dict[int, list[Operation]] = defaultdict(list)
-        self.ranked: list[Operation] = []
-        """Answered and linearizable."""
-        self.stale: list[Operation] = []
-        """Answered serializable reads."""
-        self.open: list[Operation] = []
-        """What may fill a gap."""
-        self.refused: list[Operation] = []
-        self.compactions: list[Operation] = []
-        self.violations: list[Violation] = []
-        self.seen: dict[int, list[Event]] = {r: list(events) for r, events in seen.items()}
-        self.shown: dict[int, dict[bytes, KeyValue]] = defaultdict(dict)
-        self._leases: dict[int, float] = {}
-        for op in operations:
-            self._sort(op)
-        for lease, called_s in self._leases.items():
-            self.open.append(Operation(NOBODY, 0, 0, called_s, Revoke(lease)))
-        self.last_revision = max(
-            [FIRST_REVISION, *self.writers, *self.readers, *self.seen, *self.shown]
-        )
-        self.deadlines = self._deadlines()
-        self.pinned = self._pinned(operations)
-        """id of an open operation -> the revision at which its value was seen."""
-
-    def _sort(self, op: Operation) -> None:
-        request, response = op.request, op.response
-        self._note_lease(op)
-        if response is None:
-            if may_write(request):
-                self.open.append(op)
-            elif type(request) is Compact:
-                self.compactions.append(op)
-        elif type(response) is Refused:
-            self.refused.append(op)
-        elif type(request) is Revoke:
-            self.open.append(op)
-            self.ranked.append(op)
-        elif not isinstance(request, _UNRANKED):
-            self._sort_answered(op)
-
-    def _note_lease(self, op: Operation) -> None:
-        request = op.request
-        if type(request) is Grant:
-            lease = request.id or getattr(op.response, "id", 0)
-        else:
-            lease = request.lease if type(request) is Put else 0
-        if lease:
-            self._leases[lease] = min(op.call_s, self._leases.get(lease, inf))
-        if type(request) is Txn:
-            for put in request.then + request.otherwise:
-                if type(put) is Put and put.lease:
-                    self._leases.setdefault(put.lease, op.call_s)
-
-    def _sort_answered(self, op: Operation) -> None:
-        if type(op.request) is Compact:
-            self.compactions.append(op)
-        if type(op.request) in (Compact, Grant, Alarms, Disarm):
-            self.ranked.append(op)
-            return
-        for kv in seen_kvs(op.request, op.response):
-            self.shown[kv.mod_revision][kv.key] = kv
-        if type(op.request) is Range and op.request.serializable:
-            self.stale.append(op)
-            self.readers[op.revision].append(op)
-            return
-        self.ranked.append(op)
-        if not has_written(op.response):
-            self.readers[op.revision].append(op)
-        elif op.revision <= FIRST_REVISION:
-            self.violations.append(Violation("a write has no revision of its own", str(op)))
-        elif op.revision in self.writers:
-            twins = f"{self.writers[op.revision]}\n  and {op}"
-            self.violations.append(Violation("two writes have one revision", twins))
-        else:
-            self.writers[op.revision] = op
-
-    def _deadlines(self) -> list[tuple[float, Operation | None]]:
-        """By revision: when it was first seen, or a later one; it must have been asked for then."""
-        first: list[tuple[float, Operation | None]] = [(inf, None)] * (self.last_revision + 2)
-        for op in self.ranked + self.stale:
-            revision = min(op.revision, self.last_revision)
-            if op.return_s is not None and op.return_s < first[revision][0]:
-                first[revision] = (op.return_s, op)
-        for revision in range(self.last_revision - 1, -1, -1):
-            if first[revision + 1][0] < first[revision][0]:
-                first[revision] = first[revision + 1]
-        return first
-
-    def _pinned(self, operations: Sequence[Operation]) -> dict[int, int]:
-        """Values that only one operation may have written tell where it has its place."""
-        authors: dict[tuple[bytes, bytes], set[int]] = defaultdict(set)
-        copied: set[bytes] = set()
-        for op in operations:
-            for put in _puts(op.request):
-                authors[put.key, put.value].add(id(op))
-                if put.ignore_value:
-                    copied.add(put.key)
-        seen = {(kv.key, kv.value): kv.mod_revision for kv in self._facts()}
-        pinned: dict[int, int] = {}
-        for op in self.open:
-            for put in _puts(op.request):
-                revision = seen.get((put.key, put.value))
-                alone = len(authors[put.key, put.value]) == 1 and put.key not in copied
-                if revision is not None and alone:
-                    pinned[id(op)] = revision
-        return pinned
-
-    def _facts(self) -> Iterable[KeyValue]:
-        """All key-values that anybody was shown."""
-        for kvs in self.shown.values():
-            yield from kvs.values()
-        for events in self.seen.values():
-            yield from (event.kv for event in events if event.kind == "put")
-
-    def written_s(self, revision: int) -> float:
-        """When the last answered write up to this revision was asked for."""
-        while revision > FIRST_REVISION and revision not in self.writers:
-            revision -= 1
-        return self.writers[revision].call_s if revision in self.writers else 0.0
-
-    # ---- real time ----
-
-    def check_times(self) -> list[Violation]:
-        """Whoever is called after another has returned has no smaller rank."""
-        for op, newest in _with_newest_before(self.ranked):
-            if newest is not None and _rank(op) < _rank(newest):
-                law = "a write went back in time" if _writes(op) else "a stale read"
-                self.violations.append(Violation(law, f"{newest}\n  returned before {op}"))
-        for op in self.writers.values():
-            seen_s, by = self.deadlines[op.revision]
-            if seen_s < op.call_s:
-                detail = f"{by}\n  returned before {op}"
-                self.violations.append(Violation("a revision was seen before its write", detail))
-        self._check_refusals()
-        self._check_compacted_reads()
-        return self.violations
-
-    def _check_refusals(self) -> None:
-        """A revision is refused as future or as compacted only when it is."""
-        for op in self.refused:
-            revision = getattr(op.request, "revision", 0)
-            if not revision:
-                continue
-            reason = op.response.reason
-            if reason == FUTURE_REVISION and not getattr(op.request, "serializable", False):
-                known = [
-                    o for o in self.ranked if _returned_before(o, op) and o.revision >= revision
-                ]
-                if known:
-                    detail = f"{known[0]}\n  returned before {op}"
-                    self.violations.append(Violation("a stale read", detail))
-            elif (
-                reason == COMPACTED
-                and type(op.request) is Range
-                and not any(_called_by(c, op) for c in self._compacting(revision))
-            ):
-                self.violations.append(Violation("nobody has compacted that", str(op)))
-
-    def _compacting(self, revision: int) -> list[Operation]:
-        return [op for op in self.compactions if op.request.revision > revision]
-
-    def _check_compacted_reads(self) -> None:
-        for read in self.ranked:
-            asked = getattr(read.request, "revision", 0)
-            if type(read.request) is Range and asked:
-                for compaction in self._compacting(asked):
-                    if _returned_before(compaction, read):
-                        detail = f"{compaction}\n  returned before {read}"
-                        self.violations.append(Violation("a compacted revision was read", detail))
-                        break
-
-    def floors(self) -> dict[int, int]:
-        """id of an open operation -> the highest rank that had returned before its call."""
-        floors: dict[int, int] = {}
-        ended = sorted(self.ranked, key=lambda op: op.return_s or 0.0)
-        place = highest = 0
-        for op in sorted(self.open, key=lambda op: op.call_s):
-            while place < len(ended) and _returned_before(ended[place], op):
-                highest = max(highest, _rank(ended[place]))
-                place += 1
-            floors[id(op)] = highest
-        return floors
-
-    def dues(self) -> dict[int, list[tuple[int, Operation]]]:
-        """Revision -> (rank, revoke) that must have happened before anything of that rank."""
-        dues: dict[int, list[tuple[int, Operation]]] = defaultdict(list)
-        calls = sorted(self.ranked, key=lambda op: op.call_s)
-        lowest = [_rank(op) for op in calls]
-        for place in range(len(lowest) - 2, -1, -1):
-            lowest[place] = min(lowest[place], lowest[place + 1])
-        for revoke in self.open:
-            if revoke.return_s is not None:
-                later = bisect_right(calls, revoke.return_s, key=lambda op: op.call_s)
-                if later < len(calls):
-                    dues[lowest[later] // 2].append((lowest[later], revoke))
-        return dues
-
-
-def _puts(request: Any) -> Iterable[Put]:
-    """All puts that a request may do."""
-    if type(request) is Put:
-        yield request
-    elif type(request) is Txn:
-        for one in request.then + request.otherwise:
-            yield from _puts(one)
-
-
-def _writes(op: Operation) -> bool:
-    return has_written(op.response)
-
-
-def _returned_before(first: Operation, then: Operation) -> bool:
-    return first.return_s is not None and first.return_s < then.call_s
-
-
-def _called_by(first: Operation, then: Operation) -> bool:
-    return then.return_s is None or first.call_s <= then.return_s
 
 
 class _Choice:
@@ -380,7 +119,7 @@ class _Choice:
 class _Replay:
     """The search: revision by revision, back to the last choice when something does not fit."""
 
-    def __init__(self, case: _Case, denies: Denial | None = None) -> None:
+    def __init__(self, case: Case, denies: Denial | None = None) -> None:
         self.case = case
         self.denies = denies
         self.model = Model()
@@ -392,6 +131,7 @@ class _Replay:
         self.placed: list[tuple[int, int]] = []
         """(revision, i) of the filled gaps, ascending."""
         self.changes: dict[int, list[Event]] = {}
+        self.v2: dict[int, V2Done] = {}
         self.choices: list[_Choice] = []
         self.failed: set[tuple[int, int, int]] = set()
         self.deepest: tuple[int, Violation] | None = None
@@ -413,7 +153,7 @@ class _Replay:
             if back is None:
                 return self._verdict()
             revision = back + 1
-        return Verdict([], self.changes, self._ended_leases())
+        return Verdict([], self.changes, self._ended_leases(), v2=self.v2)
 
     def _verdict(self) -> Verdict:
         assert self.deepest is not None
@@ -422,7 +162,11 @@ class _Replay:
     def _ended_leases(self) -> dict[int, int]:
         """Gaps that were filled by nobody's request."""
         fillers = [(revision, self.case.open[index]) for revision, index in self.placed]
-        return {revision: op.request.id for revision, op in fillers if op.client == NOBODY}
+        return {
+            revision: op.request.id
+            for revision, op in fillers
+            if op.client == NOBODY and type(op.request) is Revoke
+        }
 
     # ---- forwards ----
 
@@ -480,6 +224,10 @@ class _Replay:
         self.tries += 1
         if type(op.request) is Revoke and not self.model.keys_of_lease(op.request.id):
             return False
+        if type(op.request) is V2Expire:
+            kv = self.model.kvs.get(op.request.key)
+            if kv is None or not has_time(kv):
+                return False
         mark = self.model.mark()
         _, changes = self.model.apply(op.request)
         self.model.undo(mark)
@@ -510,6 +258,10 @@ class _Replay:
         if unseen:
             return self._fail(revision, "a change was seen that nobody made", f"{unseen}\n  {op}")
         self.changes[revision] = changes
+        if type(response) is V2Response:
+            self.v2[revision] = (op.request, response)
+        else:
+            self.v2.pop(revision, None)
         if index >= 0:
             self.used |= 1 << index
             self.placed.append((revision, index))

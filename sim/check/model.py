@@ -6,7 +6,8 @@
 
 Every state since the start can be read (`revision` of a Range). Leases are known only by what is
 attached to keys: whether a lease exists is not this model's business, so `Revoke` deletes the keys
-of any lease. It is written for clarity and shares nothing with petcd's store, which it judges.
+of any lease. What API 2 does to the same keys is in `v2_model`. It is written for clarity and
+shares nothing with petcd's store, which it judges.
 Source: the semantics of etcd's v3 KV service.
 """
 
@@ -34,6 +35,9 @@ from sim.check.history import (
     Txn,
     TxnResponse,
 )
+from sim.check.v2_model import V2_REQUESTS
+from sim.check.v2_model import run as run_v2
+from sim.check.v2_records import V2Delete, V2Expire, V2Response, V2Set
 
 FIRST_REVISION = 1
 NOTHING = KeyValue(b"", b"", 0, 0, 0)
@@ -64,6 +68,9 @@ class Model:
         self._journal: list[tuple[bytes, KeyValue | None]] = []
         self._changes: list[Event] = []
         self._newest_readable = FIRST_REVISION
+        # Of pairs that API 2 rewrote: modified index -> created index, and the former in order.
+        self._created: dict[int, int] = {}
+        self._rewritten: list[int] = []
 
     # ---- going back ----
 
@@ -78,6 +85,8 @@ class Model:
             key, before = self._journal.pop()
             self._past[key].pop()
             self._replace(key, before)
+        while self._rewritten and self._rewritten[-1] > self.revision:
+            del self._created[self._rewritten.pop()]
 
     # ---- requests ----
 
@@ -115,9 +124,11 @@ class Model:
             succeeded = all(self.holds(compare) for compare in request.compares)
             branch = request.then if succeeded else request.otherwise
             return TxnResponse(succeeded, tuple([self._run(one) for one in branch]))
+        if type(request) in V2_REQUESTS:
+            return run_v2(self, request)
         assert type(request) is Revoke, request
         for key in self.keys_of_lease(request.id):
-            self._remove(key)
+            self.remove(key)
         return Done()
 
     def _put(self, request: Put) -> PutResponse:
@@ -140,10 +151,22 @@ class Model:
         return PutResponse(before if request.prev_kv else None)
 
     def _delete(self, request: Delete) -> DeleteResponse:
-        removed = [self._remove(key) for key in self._between(request.key, request.end)]
+        removed = [self.remove(key) for key in self._between(request.key, request.end)]
         return DeleteResponse(len(removed), tuple(removed) if request.prev_kv else ())
 
-    def _remove(self, key: bytes) -> KeyValue:
+    def write(self, key: bytes, value: bytes, lease: int, created: int) -> None:
+        """Put a pair for API 2, which keeps a created index of its own."""
+        self._put(Put(key, value, lease))
+        if created != self.revision:
+            self._created[self.revision] = created
+            self._rewritten.append(self.revision)
+
+    def created_of(self, kv: KeyValue) -> int:
+        """The created index of a pair."""
+        return self._created.get(kv.mod_revision, kv.mod_revision)
+
+    def remove(self, key: bytes) -> KeyValue:
+        """Delete a key that is there; returns what it was."""
         before = self.kvs[key]
         self._change(key, before, None)
         tombstone = KeyValue(key, b"", 0, self.revision, 0)
@@ -252,7 +275,7 @@ def may_write(request: Any) -> bool:
     """Whether a request can change keys at all."""
     if type(request) is Txn:
         return any(may_write(one) for one in request.then + request.otherwise)
-    return type(request) in (Put, Delete, Revoke)
+    return type(request) in (Put, Delete, Revoke, V2Set, V2Delete, V2Expire)
 
 
 def has_written(response: Any) -> bool:
@@ -261,6 +284,8 @@ def has_written(response: Any) -> bool:
         return any(has_written(one) for one in response.responses)
     if type(response) is DeleteResponse:
         return response.deleted > 0
+    if type(response) is V2Response:
+        return response.action != "get"
     return type(response) is PutResponse
 
 

@@ -124,6 +124,8 @@ class _Judge:
             missing = self.tape.due(final_revision)
             if missing is not None:
                 return self._broken("a watcher was left in silence", f"never told of {missing}")
+            if self.is_fragment:
+                return self._broken("a fragment without the rest", "nothing came after it")
         return None
 
     def _take(self, message: Message) -> Violation | None:
@@ -131,6 +133,8 @@ class _Judge:
             return self._broken("a watcher that has ended was told more", str(message))
         if message.kind == "events":
             return self._take_events(message)
+        if self.is_fragment:
+            return self._broken("a fragment without the rest", f"{message} came after it")
         if message.kind == "progress":
             return self._take_progress(message)
         if message.kind == "compacted":

@@ -202,3 +202,31 @@ def test_a_previous_value_tells_which_unanswered_write_was_done() -> None:
     watcher.messages.append(Message("events", 1.0, 8, (event,)))
     assert watching.seen_events([watcher])[7] == [Event("put", prev)]
     assert 7 not in watching.seen_events([watcher], answered={7})
+
+
+def in_fragments(*messages: Message) -> Watcher:
+    watcher = Watcher(1, 1, 1, 1, Watch(b"a", b"\0", 2, fragment=True))
+    watcher.messages += [Message("created", 0.0, 1), *messages]
+    return watcher
+
+
+def part(key: bytes, revision: int, more: bool) -> Message:
+    event = Event("put", KeyValue(key, b"v", revision, revision, 1))
+    return Message("events", 1.0, revision, (event,), fragment=more)
+
+
+def test_a_revision_comes_in_fragments_only_when_they_say_so() -> None:
+    good = in_fragments(part(b"a", 5, True), part(b"b", 5, False))
+    assert watching.check([good], None) == []
+    (found,) = watching.check([in_fragments(part(b"a", 5, False), part(b"b", 5, False))], None)
+    assert found.law == "a watch split a revision"
+
+
+def test_a_fragment_is_followed_by_the_rest() -> None:
+    cut = in_fragments(part(b"a", 5, True), Message("progress", 2.0, 5))
+    (found,) = watching.check([cut], None)
+    assert found.law == "a fragment without the rest"
+    truth = {5: [Event("put", KeyValue(b"a", b"v", 5, 5, 1))]}
+    at_last = in_fragments(part(b"a", 5, True))
+    (found,) = watching.check([at_last], truth, alive=[1], final_revision=5)
+    assert found.law == "a fragment without the rest"

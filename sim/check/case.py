@@ -1,0 +1,300 @@
+"""A history of requests, sorted out for the replay: who wrote which revision, who read at which.
+
+What needs no replay is judged here, too: real time, and refusals that name a revision. See `linear`
+for ranks and for what is done with the open operations.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from math import inf
+from typing import Any
+
+from sim.check.history import (
+    COMPACTED,
+    FUTURE_REVISION,
+    Alarms,
+    Compact,
+    Disarm,
+    Event,
+    Grant,
+    KeepAlive,
+    KeyValue,
+    Operation,
+    Put,
+    Range,
+    Refused,
+    Revoke,
+    TimeToLive,
+    Txn,
+    Violation,
+)
+from sim.check.model import FIRST_REVISION, has_written, may_write, seen_kvs
+from sim.check.v2_records import V2Expire, V2Get, V2Set
+
+NOBODY = -1
+"""The client of leases that end by themselves, and of nodes of API 2."""
+_UNRANKED = (KeepAlive, TimeToLive)  # answered from a member's own state, whatever its age
+
+
+class Case:
+    """A history, sorted out: who wrote which revision, who read at which, what is open."""
+
+    def __init__(
+        self, operations: Sequence[Operation], seen: Mapping[int, Iterable[Event]]
+    ) -> None:
+        self.writers: dict[int, Operation] = {}
+        self.readers: dict[int, list[Operation]] = defaultdict(list)
+        self.ranked: list[Operation] = []
+        """Answered and linearizable."""
+        self.stale: list[Operation] = []
+        """Answered serializable reads."""
+        self.open: list[Operation] = []
+        """What may fill a gap."""
+        self.refused: list[Operation] = []
+        self.compactions: list[Operation] = []
+        self.violations: list[Violation] = []
+        self.seen: dict[int, list[Event]] = {r: list(events) for r, events in seen.items()}
+        self.shown: dict[int, dict[bytes, KeyValue]] = defaultdict(dict)
+        self._leases: dict[int, float] = {}
+        for op in operations:
+            self._sort(op)
+        for lease, called_s in self._leases.items():
+            self.open.append(Operation(NOBODY, 0, 0, called_s, Revoke(lease)))
+        self.last_revision = max(
+            [FIRST_REVISION, *self.writers, *self.readers, *self.seen, *self.shown]
+        )
+        self.deadlines = self._deadlines()
+        self.pinned = self._pinned(operations)
+        """id of an open operation -> the revision at which its value was seen."""
+
+    def _sort(self, op: Operation) -> None:
+        request, response = op.request, op.response
+        self._note_lease(op)
+        if response is None:
+            if may_write(request):
+                self.open.append(op)
+            elif type(request) is Compact:
+                self.compactions.append(op)
+        elif type(response) is Refused:
+            self.refused.append(op)
+        elif type(request) is Revoke:
+            self.open.append(op)
+            self.ranked.append(op)
+        elif not isinstance(request, _UNRANKED):
+            self._sort_answered(op)
+
+    def _note_lease(self, op: Operation) -> None:
+        request = op.request
+        if type(request) is V2Set:
+            if request.ttl_s:
+                self.open.append(Operation(NOBODY, 0, 0, op.call_s, V2Expire(request.key)))
+            return
+        if type(request) is Grant:
+            lease = request.id or getattr(op.response, "id", 0)
+        else:
+            lease = request.lease if type(request) is Put else 0
+        if lease:
+            self._leases[lease] = min(op.call_s, self._leases.get(lease, inf))
+        if type(request) is Txn:
+            for put in request.then + request.otherwise:
+                if type(put) is Put and put.lease:
+                    self._leases.setdefault(put.lease, op.call_s)
+
+    def _sort_answered(self, op: Operation) -> None:
+        if type(op.request) is Compact:
+            self.compactions.append(op)
+        if type(op.request) in (Compact, Grant, Alarms, Disarm):
+            self.ranked.append(op)
+            return
+        for kv in seen_kvs(op.request, op.response):
+            self.shown[kv.mod_revision][kv.key] = kv
+        if _is_stale(op.request):
+            self.stale.append(op)
+            self.readers[op.revision].append(op)
+            return
+        self.ranked.append(op)
+        if not has_written(op.response):
+            self.readers[op.revision].append(op)
+        elif op.revision <= FIRST_REVISION:
+            self.violations.append(Violation("a write has no revision of its own", str(op)))
+        elif op.revision in self.writers:
+            twins = f"{self.writers[op.revision]}\n  and {op}"
+            self.violations.append(Violation("two writes have one revision", twins))
+        else:
+            self.writers[op.revision] = op
+
+    def _deadlines(self) -> list[tuple[float, Operation | None]]:
+        """By revision: when it was first seen, or a later one; it must have been asked for then."""
+        first: list[tuple[float, Operation | None]] = [(inf, None)] * (self.last_revision + 2)
+        for op in self.ranked + self.stale:
+            revision = min(op.revision, self.last_revision)
+            if op.return_s is not None and op.return_s < first[revision][0]:
+                first[revision] = (op.return_s, op)
+        for revision in range(self.last_revision - 1, -1, -1):
+            if first[revision + 1][0] < first[revision][0]:
+                first[revision] = first[revision + 1]
+        return first
+
+    def _pinned(self, operations: Sequence[Operation]) -> dict[int, int]:
+        """Values that only one operation may have written tell where it has its place."""
+        authors: dict[tuple[bytes, bytes], set[int]] = defaultdict(set)
+        copied: set[bytes] = set()
+        for op in operations:
+            for put in _puts(op.request):
+                authors[put.key, put.value].add(id(op))
+                if put.ignore_value:
+                    copied.add(put.key)
+            if type(op.request) is V2Set and op.request.refresh:
+                copied.add(op.request.key)
+        seen = {(kv.key, kv.value): kv.mod_revision for kv in self._facts()}
+        pinned: dict[int, int] = {}
+        for op in self.open:
+            for put in _puts(op.request):
+                revision = seen.get((put.key, put.value))
+                alone = len(authors[put.key, put.value]) == 1 and put.key not in copied
+                if revision is not None and alone:
+                    pinned[id(op)] = revision
+        return pinned
+
+    def _facts(self) -> Iterable[KeyValue]:
+        """All key-values that anybody was shown."""
+        for kvs in self.shown.values():
+            yield from kvs.values()
+        for events in self.seen.values():
+            yield from (event.kv for event in events if event.kind == "put")
+
+    def written_s(self, revision: int) -> float:
+        """When the last answered write up to this revision was asked for."""
+        while revision > FIRST_REVISION and revision not in self.writers:
+            revision -= 1
+        return self.writers[revision].call_s if revision in self.writers else 0.0
+
+    # ---- real time ----
+
+    def check_times(self) -> list[Violation]:
+        """Whoever is called after another has returned has no smaller rank."""
+        for op, newest in with_newest_before(self.ranked):
+            if newest is not None and rank_of(op) < rank_of(newest):
+                law = "a write went back in time" if _writes(op) else "a stale read"
+                self.violations.append(Violation(law, f"{newest}\n  returned before {op}"))
+        for op in self.writers.values():
+            seen_s, by = self.deadlines[op.revision]
+            if seen_s < op.call_s:
+                detail = f"{by}\n  returned before {op}"
+                self.violations.append(Violation("a revision was seen before its write", detail))
+        self._check_refusals()
+        self._check_compacted_reads()
+        return self.violations
+
+    def _check_refusals(self) -> None:
+        """A revision is refused as future or as compacted only when it is."""
+        for op in self.refused:
+            revision = getattr(op.request, "revision", 0)
+            if not revision:
+                continue
+            reason = op.response.reason
+            if reason == FUTURE_REVISION and not getattr(op.request, "serializable", False):
+                known = [
+                    o for o in self.ranked if _returned_before(o, op) and o.revision >= revision
+                ]
+                if known:
+                    detail = f"{known[0]}\n  returned before {op}"
+                    self.violations.append(Violation("a stale read", detail))
+            elif (
+                reason == COMPACTED
+                and type(op.request) is Range
+                and not any(_called_by(c, op) for c in self._compacting(revision))
+            ):
+                self.violations.append(Violation("nobody has compacted that", str(op)))
+
+    def _compacting(self, revision: int) -> list[Operation]:
+        return [op for op in self.compactions if op.request.revision > revision]
+
+    def _check_compacted_reads(self) -> None:
+        for read in self.ranked:
+            asked = getattr(read.request, "revision", 0)
+            if type(read.request) is Range and asked:
+                for compaction in self._compacting(asked):
+                    if _returned_before(compaction, read):
+                        detail = f"{compaction}\n  returned before {read}"
+                        self.violations.append(Violation("a compacted revision was read", detail))
+                        break
+
+    def floors(self) -> dict[int, int]:
+        """id of an open operation -> the highest rank that had returned before its call."""
+        floors: dict[int, int] = {}
+        ended = sorted(self.ranked, key=lambda op: op.return_s or 0.0)
+        place = highest = 0
+        for op in sorted(self.open, key=lambda op: op.call_s):
+            while place < len(ended) and _returned_before(ended[place], op):
+                highest = max(highest, rank_of(ended[place]))
+                place += 1
+            floors[id(op)] = highest
+        return floors
+
+    def dues(self) -> dict[int, list[tuple[int, Operation]]]:
+        """Revision -> (rank, revoke) that must have happened before anything of that rank."""
+        dues: dict[int, list[tuple[int, Operation]]] = defaultdict(list)
+        calls = sorted(self.ranked, key=lambda op: op.call_s)
+        lowest = [rank_of(op) for op in calls]
+        for place in range(len(lowest) - 2, -1, -1):
+            lowest[place] = min(lowest[place], lowest[place + 1])
+        for revoke in self.open:
+            if revoke.return_s is not None:
+                later = bisect_right(calls, revoke.return_s, key=lambda op: op.call_s)
+                if later < len(calls):
+                    dues[lowest[later] // 2].append((lowest[later], revoke))
+        return dues
+
+
+def _puts(request: Any) -> Iterable[Put]:
+    """All puts that a request may do."""
+    if type(request) is Put:
+        yield request
+    elif type(request) is V2Set:
+        yield Put(request.key, request.value)
+    elif type(request) is Txn:
+        for one in request.then + request.otherwise:
+            yield from _puts(one)
+
+
+def _is_stale(request: Any) -> bool:
+    """Whether a read is served from what a member has."""
+    if type(request) is V2Get:
+        return not request.quorum
+    return type(request) is Range and request.serializable
+
+
+def _writes(op: Operation) -> bool:
+    return has_written(op.response)
+
+
+def _returned_before(first: Operation, then: Operation) -> bool:
+    return first.return_s is not None and first.return_s < then.call_s
+
+
+def _called_by(first: Operation, then: Operation) -> bool:
+    return then.return_s is None or first.call_s <= then.return_s
+
+
+def with_newest_before(
+    ops: list[Operation],
+) -> Iterable[tuple[Operation, Operation | None]]:
+    """Each operation with the one of the highest rank that had returned before its call."""
+    by_return = sorted(ops, key=lambda op: op.return_s or 0.0)
+    newest: Operation | None = None
+    place = 0
+    for op in sorted(ops, key=lambda op: op.call_s):
+        while place < len(by_return) and (by_return[place].return_s or 0.0) < op.call_s:
+            ended = by_return[place]
+            if newest is None or rank_of(ended) > rank_of(newest):
+                newest = ended
+            place += 1
+        yield op, newest
+
+
+def rank_of(op: Operation) -> int:
+    return 2 * op.revision if has_written(op.response) else 2 * op.revision + 1
