@@ -14,7 +14,7 @@ from setuptools import setup
 
 PACKAGE = "src/petcd"
 COMPILED = {
-    "wire": ("varint", "walking", "hot", "v2hot"),
+    "wire": ("varint", "walking", "hot", "hot_txn", "v2hot"),
     "raft": (
         "candidate", "changer", "changes", "config", "core", "describe", "election", "follower",
         "inflights", "kinds", "leader", "log", "membership", "progress", "quorum", "quoting",

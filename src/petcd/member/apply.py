@@ -31,6 +31,7 @@ from petcd.mvcc.errors import MvccError
 from petcd.mvcc.store import Store
 from petcd.wire.codec import DecodeError
 from petcd.wire.hot import parse_internal, parse_put
+from petcd.wire.hot_txn import parse_txn
 from petcd.wire.kv import CompactionRequest, DeleteRangeRequest, TxnRequest
 from petcd.wire.lease import LeaseCheckpointRequest, LeaseGrantRequest, LeaseRevokeRequest
 from petcd.wire.maintenance import AlarmAction, AlarmMember, AlarmRequest, AlarmType
@@ -170,7 +171,7 @@ class Applier:
     def _txn(self, request_id: int, body: bytes) -> Outcome:
         known = self._decoded.pop(request_id, None)
         self._refuse_when_corrupt()
-        request = known[1] if known is not None and known[0] == body else TxnRequest.decode(body)
+        request = known[1] if known is not None and known[0] == body else parse_txn(body)
         cost = txn_cost(request)
         if cost and self.alarms.nospace:
             raise NoSpace

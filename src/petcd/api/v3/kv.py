@@ -28,6 +28,7 @@ from petcd.wire.hot import (
     put_response,
     range_response,
 )
+from petcd.wire.hot_txn import parse_txn
 from petcd.wire.kv import (
     CompactionRequest,
     CompactionResponse,
@@ -214,7 +215,7 @@ class KvService:
         """Txn: a read-only one is served like a read, any other goes through the log."""
         host = self._host
         try:
-            request = TxnRequest.decode(body)
+            request = parse_txn(body)
             check_txn(request, host.max_txn_ops)
         except (DecodeError, MvccError) as error:
             call.fail(*status_of(error))
