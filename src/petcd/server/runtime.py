@@ -434,7 +434,7 @@ class Runtime:
             if first is not None:
                 now_s = self._now_s + self._turn_sync_s + took_s
                 if now_s - first[2] > self._slow_call_s:
-                    self._slowness.answered(now_s, first[2], first[1], ready.committed_entries)
+                    self._slowness.answered(now_s, first[1], ready.committed_entries)
         return outcomes
 
     def save_hard_state(self) -> None:

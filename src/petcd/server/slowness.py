@@ -117,31 +117,24 @@ class Slowness:
 
     # -- from the call to the answer ---------------------------------------------------------
 
-    def answered(
-        self, now_s: float, asked_s: float, context: object, entries: Sequence[Entry]
-    ) -> None:
-        """The first write in these entries is applied now and was asked for about then.
+    def answered(self, now_s: float, context: object, entries: Sequence[Entry]) -> None:
+        """The first write in these entries is applied now; it seemed to have taken long.
 
         `context` is what its service keeps, the call mostly, which knows the time better. Nothing
-        happens when that was fast enough.
+        happens when that was fast enough, or no call at all.
         """
         entry = next((entry for entry in entries if entry.data), entries[0])
-        self._tell_of_call(now_s, asked_s, context, entry)
+        self._tell_of_call(now_s, context, entry)
 
-    def gave_up(self, now_s: float, asked_s: float, context: object) -> None:
-        """A write that was asked for then is refused: it was not applied in time."""
-        self._tell_of_call(now_s, asked_s, context, None)
+    def gave_up(self, now_s: float, context: object) -> None:
+        """A write is refused: it was not applied in time."""
+        self._tell_of_call(now_s, context, None)
 
-    def _tell_of_call(
-        self, now_s: float, asked_s: float, context: object, entry: Entry | None
-    ) -> None:
+    def _tell_of_call(self, now_s: float, context: object, entry: Entry | None) -> None:
         call = context[0] if isinstance(context, tuple) and context else context
-        remote = method = ""
-        if isinstance(call, Call):
-            asked_s, remote, method = call.started, call.peer, call.method.path.decode()
-        took_s = now_s - asked_s
-        if took_s <= self.call_s:
+        if not isinstance(call, Call) or now_s - call.started <= self.call_s:
             return
+        took_s, remote, method = now_s - call.started, call.peer, call.method.path.decode()
 
         def fields() -> Fields:
             return {

@@ -23,10 +23,10 @@ class Waiting:
         self,
         timeout_s: float,
         late: Callable[[float], Exception],
-        gave_up: Callable[[float, float, Any], None],
+        gave_up: Callable[[float, Any], None],
     ) -> None:
         """`late` gives the refusal of a request that was asked at this time; `gave_up` is told of
-        it: the time now, when it was asked, the context."""
+        it: the time now, the context."""
         self.by_id: dict[int, tuple[Finish, Any, float]] = {}
         self.failed_total = 0
         self._orphans: set[int] = set()
@@ -45,7 +45,7 @@ class Waiting:
         for request_id in late:
             finish, context, asked_s = self.by_id.pop(request_id)
             self.failed_total += 1
-            self._gave_up(now_s, asked_s, context)
+            self._gave_up(now_s, context)
             finish(context, self._late(asked_s))
         return late
 

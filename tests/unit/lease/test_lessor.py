@@ -427,3 +427,11 @@ def test_totals_count_what_happened(primary):
     primary.renew(9, 1001.0)
     primary.revoke(8)
     assert (primary.granted_total, primary.renewed_total, primary.revoked_total) == (2, 1, 1)
+
+
+def test_granted_times_to_live_are_counted_by_powers_of_two(lessor):
+    for lease_id, ttl_s in enumerate((1, 2, 3, 4, 60, 64, 65), start=1):
+        lessor.grant(lease_id, ttl_s, 0.0)
+    counts = {2**n: count for n, count in enumerate(lessor.ttl_counts) if count}
+    assert counts == {2: 2, 4: 2, 64: 2, 128: 1}
+    assert lessor.ttl_sum_s == 2 + 2 + 3 + 4 + 60 + 64 + 65

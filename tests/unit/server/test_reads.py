@@ -145,9 +145,9 @@ def test_it_is_told_when_nobody_answers_for_a_while_but_not_when_a_new_leader_is
     rig.add("a")
     rig.queue.pump(0)
     rig.member.leader_id = 2
-    rig.queue.pump(0.2)
+    rig.queue.pump(0.25)
     assert rig.slowness.told == []
-    rig.queue.pump(0.2 + RETRY_S)
+    rig.queue.pump(0.25 + RETRY_S)
     assert rig.slowness.told == [("retried", 2, RETRY_S)]
     assert rig.queue.slow_total == 0
 

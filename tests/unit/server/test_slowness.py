@@ -105,7 +105,7 @@ def test_of_the_members_own_reads_nothing_is_said(rig):
 
 
 def test_a_slow_write_is_told_of_with_who_asked_and_since_when(rig):
-    rig.slowness.answered(10.5, 10.0, (call(10.1), "more"), [put_entry(9)])
+    rig.slowness.answered(10.5, (call(10.1), "more"), [put_entry(9)])
     assert rig.lines == [
         (
             "request stats",
@@ -121,12 +121,12 @@ def test_a_slow_write_is_told_of_with_who_asked_and_since_when(rig):
 
 
 def test_a_write_whose_call_began_later_than_the_turn_is_not_slow(rig):
-    rig.slowness.answered(10.5, 10.0, call(10.3), [put_entry(9)])
+    rig.slowness.answered(10.5, call(10.3), [put_entry(9)])
     assert not rig.lines
 
 
 def test_a_write_that_is_given_up_is_told_of(rig):
-    rig.slowness.gave_up(17.0, 10.0, call(10.0))
+    rig.slowness.gave_up(17.0, call(10.0))
     ((message, fields),) = rig.lines
     assert message == "request stats" and fields["time spent"] == "7s"
     assert fields["request size"] == -1
@@ -134,8 +134,14 @@ def test_a_write_that_is_given_up_is_told_of(rig):
 
 def test_a_change_of_the_members_has_no_content(rig):
     change = Entry(EntryType.CONF_CHANGE, 1, 5, b"\x08\x01")
-    rig.slowness.answered(11.0, 10.0, None, [change])
-    assert rig.lines[0][1]["request content"] == "" and rig.lines[0][1]["remote"] == ""
+    rig.slowness.answered(11.0, call(10.0), [change])
+    assert rig.lines[0][1]["request content"] == ""
+
+
+def test_of_the_members_own_writes_nothing_is_said(rig):
+    rig.slowness.answered(20.0, None, [put_entry(1)])
+    rig.slowness.gave_up(20.0, ())
+    assert not rig.lines
 
 
 # -- disk and leader ---------------------------------------------------------------------------

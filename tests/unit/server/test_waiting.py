@@ -38,7 +38,7 @@ def test_who_waited_too_long_is_refused_in_order(waiting, ask, given_up):
     assert waiting.expire(8.0) == [2]
     assert list(answers) == [1, 2] and isinstance(answers[1], TimedOut)
     assert waiting.failed_total == 2 and list(waiting.by_id) == [3]
-    assert given_up == [(7.5, 0.0, 1), (8.0, 1.0, 2)]
+    assert given_up == [(7.5, 1), (8.0, 2)]
 
 
 def test_what_was_handed_to_the_last_leader_is_refused_once_the_next_one_has_an_entry(waiting, ask):
