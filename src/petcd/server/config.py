@@ -380,6 +380,9 @@ def check(settings: Settings) -> None:
             check_bindable(settings.value(name))
         except ValueError as error:
             raise ConfigError(str(error)) from None
+        for url in settings.value(name):
+            if url.startswith(("https:", "unixs:")):
+                raise ConfigError(f"--{name} cannot be {url}: TLS is not served yet")
     _check_bootstrap(settings)
     given = settings.given
     missing = "listen-client-urls" in given and "advertise-client-urls" not in given
@@ -427,9 +430,9 @@ def build(settings: Settings, notes: list[str]) -> ServerConfig:
         raft_write_timeout_s=value("raft-write-timeout"),
         corrupt_check_time_s=value("corrupt-check-time"),
         initial_corrupt_check=value("initial-corrupt-check"),
-        listen_peer_urls=value("listen-peer-urls"),
-        listen_client_urls=value("listen-client-urls"),
-        listen_metrics_urls=value("listen-metrics-urls"),
+        listen_peer_urls=_once_each(value("listen-peer-urls")),
+        listen_client_urls=_once_each(value("listen-client-urls")),
+        listen_metrics_urls=_once_each(value("listen-metrics-urls")),
         initial_advertise_peer_urls=peer_urls,
         advertise_client_urls=value("advertise-client-urls"),
         initial_cluster=initial_cluster,
@@ -470,6 +473,11 @@ def build(settings: Settings, notes: list[str]) -> ServerConfig:
         discovery=_discovery_config(settings),
         notes=tuple(notes),
     )
+
+
+def _once_each(urls: tuple[str, ...]) -> tuple[str, ...]:
+    """A socket for each address, however often it is given."""
+    return tuple(dict.fromkeys(urls))
 
 
 def _proxy_config(settings: Settings) -> ProxyConfig:

@@ -148,6 +148,19 @@ def test_a_setting_that_must_not_be_ignored_stops_the_start():
     assert load("--cert-file", "").name == "default"
 
 
+@pytest.mark.parametrize("name", ["listen-client-urls", "listen-peer-urls", "listen-metrics-urls"])
+@pytest.mark.parametrize("url", ["https://127.0.0.1:1", "unixs://localhost:1"])
+def test_nobody_who_asks_for_tls_is_served_without(name, url):
+    asked = (f"--{name}=http://127.0.0.1:2,{url}", "--advertise-client-urls=http://a:1")
+    assert refused(*asked) == f"--{name} cannot be {url}: TLS is not served yet"
+
+
+def test_an_address_given_twice_is_one_to_listen_on():
+    twice = "http://127.0.0.1:1,http://127.0.0.1:1"
+    config = load("--listen-client-urls", twice, "--advertise-client-urls", twice)
+    assert config.listen_client_urls == ("http://127.0.0.1:1",)
+
+
 def test_a_setting_without_effect_is_noted():
     assert "has no effect" in load("--memory-mlock").notes[0]
 
