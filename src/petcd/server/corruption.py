@@ -22,6 +22,7 @@ from petcd.mvcc.errors import MvccError
 from petcd.peer.remote_requests import PeerHash, get_hashes
 from petcd.server.log import LogLines
 from petcd.server.opening import DataUnusable
+from petcd.storage.errors import StorageError
 from petcd.transport.http_client import HttpClient
 from petcd.wire.hot import internal_request
 from petcd.wire.maintenance import AlarmAction, AlarmRequest, AlarmType
@@ -91,7 +92,11 @@ class CorruptionCheck:
                 raise DataUnusable(f"{own_id} found data inconsistency with peers")
 
     def start(self, interval_s: float) -> None:
-        """Compare now and then, while this member leads. 0 is never."""
+        """Compare now and then, while this member leads. 0 is never.
+
+        A comparison may fail, of a revision that was compacted meanwhile or for a page that cannot
+        be read: the log says so, and there is a next time.
+        """
         if interval_s > 0:
             self._task = asyncio.get_running_loop().create_task(self._run(interval_s))
 
@@ -106,7 +111,7 @@ class CorruptionCheck:
             if self._host.member.is_leader:
                 try:
                     await self.check()
-                except MvccError as error:  # compacted meanwhile: there is a next time
+                except (MvccError, StorageError) as error:
                     self._log.warn("failed hash check", error=repr(error))
 
     async def check(self) -> None:

@@ -10,9 +10,11 @@ from peer_endpoints import Lines
 from peer_fakes import FakeClient, response
 
 from petcd.cluster import MemberInfo
+from petcd.mvcc.errors import Compacted
 from petcd.peer.remote_requests import PeerHash
 from petcd.server.corruption import Comparison, CorruptionCheck, corrupt_members
 from petcd.server.opening import DataUnusable
+from petcd.storage.errors import BackendDamaged
 from petcd.transport.http_client import Unreachable
 from petcd.wire.hot import parse_internal
 from petcd.wire.maintenance import AlarmMember, AlarmRequest, AlarmType
@@ -98,6 +100,29 @@ def test_the_alarm_is_raised_for_the_damaged_member() -> None:
     host = FakeHost(SAME)
     asyncio.run(check_with(host, {"http://m2:2380": GOOD, "http://m3:2380": BAD}).check())
     assert host.alarms == [AlarmMember(memberID=THREE, alarm=AlarmType.CORRUPT)]
+
+
+def test_after_a_check_that_failed_there_is_another_one() -> None:
+    host = FakeHost(SAME)
+    plain, failures = host.drive, [BackendDamaged("db", "a page"), Compacted(3, 4)]
+
+    def drive(steps: Any, done: Any, context: Any) -> None:
+        if failures:
+            done(context, failures.pop())
+        else:
+            plain(steps, done, context)
+
+    host.drive = drive  # type: ignore[method-assign]
+
+    async def until_blamed() -> None:
+        check = check_with(host, {"http://m3:2380": BAD})
+        check.start(1e-9)
+        async with asyncio.timeout(10):
+            while not host.alarms:
+                await asyncio.sleep(0)
+        check.stop()
+
+    asyncio.run(until_blamed())
 
 
 def test_a_leader_that_is_none_any_more_blames_nobody() -> None:
