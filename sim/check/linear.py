@@ -210,7 +210,7 @@ class _Replay:
                 continue
             if type(op.request) is Revoke and op.return_s is not None:
                 found[index] = (index, op)  # it has a date by which it must be placed
-            elif op.request not in found:
+            else:  # of equal ones the last: those before it fit wherever it does
                 found[op.request] = (index, op)
         fresh: list[tuple[int, Operation]] = []
         forgotten: list[tuple[int, Operation]] = []
