@@ -320,11 +320,37 @@ def test_a_later_write_takes_the_time_to_live_away(tree):
         path = f"/k{number}"
         tree.put(path, "1", Expiration=NOW + SECOND)
         write(path)
-        # The lease of what v3 overwrote is forgotten when its time has come.
+        # The lease of what v3 overwrote ends by itself.
         assert len(tree.rig.member.lessor) == (number == 3)
         tree.sync(NOW + 2 * SECOND)
         node = tree.view.file(path.encode())
         assert (node.value, node.expiration_ns) == (b"2", 0)
+    assert len(tree.rig.member.lessor) == 1
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_what_becomes_of_a_lease_without_its_node_is_the_same_after_a_restart(tree, restarts):
+    tree.put("/written", "1", Expiration=NOW + SECOND)
+    (lease,) = tree.rig.member.lessor.leases()
+    tree.put("/deleted", "1", Expiration=NOW + SECOND)
+    tree.put("/kept", "1", Expiration=NOW + SECOND)
+    tree.v3_put(b"/written", b"2")
+    tree.v3_put(b"/other", b"3", lease=lease)
+    tree.rig.request(DELETE_RANGE, DeleteRangeRequest(key=b"/deleted"))
+    tree.rig.request(PUT, PutRequest(key=b"/kept", value=b"4", ignore_lease=True))
+    if restarts:
+        tree.rig.restart(True)
+    tree.sync(NOW + 2 * SECOND)
+    assert tree.v3_keys() == [b"/kept", b"/other", b"/written"]
+    assert len(tree.rig.member.lessor) == 3
+    tree.put("/kept", "5")
+    assert len(tree.rig.member.lessor) == 3
+
+
+def test_the_leases_of_what_lies_in_a_directory_go_with_it(tree):
+    tree.put("/d/a", "1", Expiration=NOW + SECOND)
+    tree.put("/d/e/b", "1", Expiration=NOW + SECOND)
+    tree.delete("/d", Recursive=True)
     assert len(tree.rig.member.lessor) == 0
 
 

@@ -202,7 +202,7 @@ class V2View:
         pair = decode_kv(prev_kv)
         prev = self._node_of(*pair)
         revision = store.put_plain(path, value)
-        if pair[5]:
+        if prev.expiration_ns:
             self._drop_lease(pair[5])
         return Event(nodes.SET, Node(path, value, False, revision, revision), prev, revision)
 
@@ -253,7 +253,7 @@ class V2View:
         prev = self.file(path)
         if prev is None and self.is_directory(path):
             raise NotAFile(paths.text_of(path), self.store.revision)
-        old_lease = self._lease_of(path) if prev is not None else 0
+        old_lease = self._own_lease(path)
         revision = self.store.revision + 1
         puts = [
             (marker, b"", 0)
@@ -307,7 +307,7 @@ class V2View:
         expiration_ns = _expiration(request)
         revision = self.store.revision + 1
         note = Note(action, path, is_dir, prev.created, expiration_ns, bool(request.Refresh))
-        old_lease = self._lease_of(note.key)
+        old_lease = self._own_lease(note.key)
         lease = self._grant(revision, expiration_ns, request.Time)
         self._write([], [(note.key, b"" if is_dir else value, lease)])
         self.notes.put(revision, note)
@@ -341,10 +341,12 @@ class V2View:
         """Take a file, or a directory with all that is in it, out of the store."""
         path, is_dir = prev.path, prev.is_dir
         keys = self._keys_below(path) if is_dir else [path]
-        old_lease = self._lease_of(path + b"/" if is_dir else path)
+        # Without expiries no key has a lease of its own, and a large directory goes quickly.
+        leases = [self._own_lease(key) for key in keys] if len(self.expiries) else []
         revision = self.store.delete_keys([*keys, *more_keys])
         self.notes.put(revision, Note(action, path, is_dir, prev.created))
-        self._drop_lease(old_lease)
+        for lease in leases:
+            self._drop_lease(lease)
         return Event(action, Node(path, None, is_dir, revision, prev.created), prev, revision)
 
     def _keys_below(self, path: bytes) -> list[bytes]:
@@ -352,9 +354,13 @@ class V2View:
         return self.store.keys_below(path + b"/")
 
     def _sync(self, cutoff_ns: int) -> None:
-        """End the nodes whose time is over, the earliest first."""
+        """End the nodes whose time is over, the earliest first.
+
+        A lease that lost its node is left to end by itself: who restarted does not know its time.
+        """
         while (lease := self.expiries.pop_due(cutoff_ns)) is not None:
-            self._expire(lease)
+            if self._lessor.exists(lease) and self._owned_keys(lease):
+                self._expire(lease)
 
     def end_lease(self, lease: int) -> None:
         """A lease of v2 was revoked by itself: its node expires now."""
@@ -365,8 +371,8 @@ class V2View:
         """Revoke a lease that is no longer among the expiries; its node goes as one event."""
         if not self._lessor.exists(lease):
             return
+        own = self._owned_keys(lease)
         keys = self._lessor.revoke(lease)
-        own = [key for key in keys if self._is_owner(key, lease)]
         if not own:
             self.store.delete_keys(keys)
             return
@@ -375,13 +381,9 @@ class V2View:
         self._remove(nodes.EXPIRE, self.node_of(kv), tuple(keys))
         self.stats.expire_count += 1
 
-    def _is_owner(self, key: bytes, lease: int) -> bool:
-        """Whether v2 hung this key on the lease (v3 clients may have hung others)."""
-        kv = self.store.get(key)
-        if kv is None:
-            return False
-        note = self.notes.get(decode_kv(kv)[2])
-        return note is not None and note.key == key and note.expiration_ns > 0
+    def _owned_keys(self, lease: int) -> list[bytes]:
+        """The keys that v2 hung on a lease of its own (v3 clients may have hung others)."""
+        return [key for key in self._lessor.keys(lease) if self._own_lease(key) == lease]
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -394,9 +396,14 @@ class V2View:
             if self.store.has(directory):
                 raise NotADirectory(paths.text_of(directory), self.store.revision)
 
-    def _lease_of(self, key: bytes) -> int:
+    def _own_lease(self, key: bytes) -> int:
+        """The lease that v2 gave to a node; 0 for none, or when v3 wrote the key since."""
         kv = self.store.get(key)
-        return 0 if kv is None else decode_kv(kv)[5]
+        if kv is None:
+            return 0
+        _, _, modified, _, _, lease = decode_kv(kv)
+        note = self.notes.get(modified) if lease else None
+        return lease if note is not None and note.key == key and note.expiration_ns > 0 else 0
 
     def _grant(self, revision: int, expiration_ns: int, asked_ns: int) -> int:
         """A lease for a node written at `revision`; 0 for one that stays."""
@@ -411,7 +418,7 @@ class V2View:
 
     def _drop_lease(self, lease: int) -> None:
         """End a lease of v2 whose node got another one or none, unless v3 hung keys on it."""
-        if lease in self.expiries and not self._lessor.keys(lease):
+        if self._lessor.exists(lease) and not self._lessor.keys(lease):
             self.expiries.discard(lease)
             self._lessor.revoke(lease)
 
