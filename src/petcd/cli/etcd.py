@@ -44,7 +44,7 @@ def version_text() -> str:
 def banner(config: ServerConfig, kind: str) -> str:
     """What a person at a terminal wants to know once the member or proxy serves."""
     urls = ", ".join(config.listen_client_urls)
-    address = config.listen_client_urls[0].partition("://")[2]
+    address = config.listen_client_urls[0].removeprefix("http://")
     return (
         f"\n  petcd {PETCD_VERSION} (etcd {ETCD_VERSION}) is ready\n"
         f"    {kind:<10}{config.name}\n"

@@ -13,16 +13,16 @@ or from --initial-cluster. Source: etcd's proxy mode.
 
 import asyncio
 import os
-import socket
 
 from petcd.api.http import Origins
 from petcd.proxy.membership import ClusterFile
 from petcd.proxy.proxy import Proxy, ProxySettings
+from petcd.server.binding import Sockets, address_of
 from petcd.server.config import ConfigError, ServerConfig
 from petcd.server.discovery import discovered_by_proxy
 from petcd.server.founding import parse_initial_cluster
 from petcd.server.log import Logger
-from petcd.server.serve import bind, transport_limits
+from petcd.server.serve import transport_limits
 
 
 def is_proxy(config: ServerConfig) -> bool:
@@ -42,23 +42,22 @@ class ProxyServer:
         self.config = config
         self.client_addresses: list[tuple[str, int]] = []
         self._log = log
-        self._sockets: list[socket.socket] = []
+        self._sockets = Sockets(config.reuse_port)
         self._proxy: Proxy | None = None
 
     async def start(self) -> None:
         """Find the cluster and serve. Raises ConfigError and OSError."""
         config, log = self.config, self._log
         log.info("v2 API proxy starting")
-        for url in config.listen_client_urls:
-            self._sockets.append(bind(url, config.reuse_port))
+        sockets = self._sockets.bind(config.listen_client_urls)
         cluster_file = ClusterFile(config.data_dir)
         cluster_file.make_directory()
         peer_urls = await self._peer_urls(cluster_file)
         origins = Origins(config.cors)
         self._proxy = Proxy(settings_of(config), peer_urls, cluster_file, origins.headers, log)
-        await self._proxy.start(self._sockets)
-        for bound, url in zip(self._sockets, config.listen_client_urls, strict=True):
-            self.client_addresses.append(bound.getsockname()[:2])
+        await self._proxy.start(sockets)
+        for bound, url in zip(sockets, config.listen_client_urls, strict=True):
+            self.client_addresses.append(address_of(bound))
             log.info("v2 proxy started listening on client requests", host=url)
 
     async def _peer_urls(self, cluster_file: ClusterFile) -> tuple[str, ...]:
@@ -79,8 +78,7 @@ class ProxyServer:
         """Stop serving."""
         if self._proxy is not None:
             await self._proxy.stop()
-        for bound in self._sockets:
-            bound.close()
+        self._sockets.close()
         await asyncio.sleep(0)
         self._log.info("closed etcd proxy")
 

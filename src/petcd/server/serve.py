@@ -18,7 +18,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import urlsplit
 
 from petcd.api.http import HttpEndpoints
 from petcd.api.v2.endpoints import V2Endpoints
@@ -30,8 +29,9 @@ from petcd.api.v3.lease import LeaseService
 from petcd.api.v3.maintenance import MaintenanceService
 from petcd.api.v3.watch import WatchService
 from petcd.cluster import MemberInfo, format_id
+from petcd.server.binding import Sockets, address_of
 from petcd.server.bootstrap import describe, has_run, restart, start_anew
-from petcd.server.config import ConfigError, ServerConfig
+from petcd.server.config import ServerConfig
 from petcd.server.corruption import CorruptionCheck
 from petcd.server.discovery import discovered
 from petcd.server.engine import GRPC_OVERHEAD_BYTES, Engine
@@ -79,7 +79,7 @@ class Server:
         self._peer_port: PeerPort | None = None
         self._corruption_check: CorruptionCheck | None = None
         self._engine: Engine | None = None
-        self._sockets: list[socket.socket] = []
+        self._sockets = Sockets(config.reuse_port)
         self._listener: Listener | None = None
         self._side_listener: Listener | None = None
 
@@ -87,9 +87,9 @@ class Server:
         """Open the data and serve. Raises ConfigError, OSError and the storage room's errors."""
         loop = asyncio.get_running_loop()
         config, log = self.config, self._log
-        sockets = self._bind(config.listen_client_urls)
-        peer_sockets = self._bind(config.listen_peer_urls)
-        metrics_sockets = self._bind(config.listen_metrics_urls)
+        sockets = self._sockets.bind(config.listen_client_urls)
+        peer_sockets = self._sockets.bind(config.listen_peer_urls)
+        metrics_sockets = self._sockets.bind(config.listen_metrics_urls)
         config = self.config = await discovered(config, log)
         data_dir = self._data_dir = DataDir(config.data_dir, config.wal_dir)
         hosts: Sequence[MemberInfo] = ()
@@ -164,13 +164,6 @@ class Server:
             )
             self.removed.set_result(None)
 
-    def _bind(self, urls: tuple[str, ...]) -> list[socket.socket]:
-        bound = []
-        for url in urls:
-            bound.append(bind(url, self.config.reuse_port))
-            self._sockets.append(bound[-1])
-        return bound
-
     async def _listen(self, sockets: list[socket.socket], engine: Engine) -> None:
         config, runtime = self.config, engine.runtime
         router = Router()
@@ -195,7 +188,7 @@ class Server:
         runtime.after_turn.append(self._listener.flush)
         for bound in sockets:
             await self._listener.start_on(bound)
-            self.client_addresses.append(bound.getsockname()[:2])
+            self.client_addresses.append(address_of(bound))
 
     def _v2_endpoints(self, engine: Engine) -> V2Endpoints:
         audience, port = engine.audience, self._peer_port
@@ -234,8 +227,7 @@ class Server:
             self._corruption_check.stop()
         if self._peer_port is not None:
             await self._peer_port.stop()
-        for bound in self._sockets:
-            bound.close()
+        self._sockets.close()
         if engine is not None:
             engine.stop()
             while engine.committer.is_running:
@@ -261,23 +253,3 @@ def transport_limits(config: ServerConfig) -> TransportLimits:
         keepalive_interval_s=config.keepalive_interval_s,
         keepalive_timeout_s=config.keepalive_timeout_s,
     )
-
-
-def bind(url: str, reuse_port: bool) -> socket.socket:
-    """A socket bound to the URL's address. Raises ConfigError when that is not possible."""
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port or 0
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    bound = socket.socket(family, kind, protocol)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if reuse_port:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        bound.bind(address)
-    except OSError as error:
-        bound.close()
-        reason = (error.strerror or str(error)).lower()
-        raise ConfigError(f"listen tcp {host}:{port}: bind: {reason}") from None
-    return bound

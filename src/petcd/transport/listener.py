@@ -263,14 +263,18 @@ class Listener:
             ssl_handshake_timeout=timeout,
             backlog=_BACKLOG,
         )
-        return self._started(server)
+        self._started(server)
+        name = server.sockets[0].getsockname()
+        return name[0], name[1]
 
     async def start_on(self, bound: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Listen on a socket that is bound already. Raises OSError."""
         # Two sockets may be bound to one port as long as neither listens; uvloop would not tell.
         bound.listen(_BACKLOG)
         timeout = None if tls is None else _HANDSHAKE_TIMEOUT_S
-        server = await self.loop.create_server(
+        is_file = bound.family == socket.AF_UNIX
+        create = self.loop.create_unix_server if is_file else self.loop.create_server
+        server = await create(
             self.protocol_factory,
             sock=bound,
             ssl=tls,
@@ -279,12 +283,10 @@ class Listener:
         )
         self._started(server)
 
-    def _started(self, server: asyncio.Server) -> tuple[str, int]:
+    def _started(self, server: asyncio.Server) -> None:
         self._servers.append(server)
         if self._sweeper is None:
             self._sweeper = self.loop.call_later(_SWEEP_S, self._sweep)
-        name = server.sockets[0].getsockname()
-        return name[0], name[1]
 
     def protocol_factory(self) -> asyncio.Protocol:
         """A protocol for one more accepted socket."""

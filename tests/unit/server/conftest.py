@@ -22,9 +22,8 @@ class Running:
     """A started member and one connection to it."""
 
     def __init__(self, data_dir: str, **settings: object) -> None:
-        config = default_config(
-            data_dir, listen_client_urls=FREE_PORT, listen_peer_urls=FREE_PORT, **settings
-        )
+        ports = {"listen_client_urls": FREE_PORT, "listen_peer_urls": FREE_PORT}
+        config = default_config(data_dir, **{**ports, **settings})
         self.log_path = data_dir + ".log"
         self.log = Logger("info", "json", (self.log_path,))
         self.server = Server(config, self.log)

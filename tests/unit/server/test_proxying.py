@@ -55,7 +55,7 @@ def test_times_are_milliseconds_as_etcds(tmp_path):
 
 @pytest.mark.parametrize("mode", ["", "maybe", "ON"])
 def test_another_mode_is_refused(tmp_path, mode):
-    with pytest.raises(ConfigError, match="--proxy: it is 'off' or 'readonly' or 'on'"):
+    with pytest.raises(ConfigError, match="-proxy: it is 'off' or 'readonly' or 'on'"):
         config_of(tmp_path, f"--proxy={mode}")
 
 

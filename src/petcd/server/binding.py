@@ -1,0 +1,96 @@
+"""Sockets to listen on, made of URLs.
+
+    http://ADDRESS:PORT     TCP
+    unix:///PATH            a socket file; also unix://PATH, from the directory of the process
+
+A socket file that a server left behind is taken over; one that somebody listens on is not.
+"""
+
+import contextlib
+import os
+import socket
+import stat
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from petcd.server.config import ConfigError
+
+
+class Sockets:
+    """Bound sockets and their files, until `close`."""
+
+    def __init__(self, reuse_port: bool) -> None:
+        self._reuse_port = reuse_port
+        self._bound: list[socket.socket] = []
+        self._files: list[str] = []
+
+    def bind(self, urls: Iterable[str]) -> list[socket.socket]:
+        """A socket for each URL. Raises ConfigError when that is not possible."""
+        return [self._bind(url) for url in urls]
+
+    def _bind(self, url: str) -> socket.socket:
+        parts = urlsplit(url)
+        if parts.scheme == "unix":
+            bound = _bind_file(parts.netloc + parts.path)
+            self._files.append(parts.netloc + parts.path)
+        else:
+            bound = _bind_port(parts.hostname or "", parts.port or 0, self._reuse_port)
+        self._bound.append(bound)
+        return bound
+
+    def close(self) -> None:
+        """Let all of them go."""
+        for bound in self._bound:
+            bound.close()
+        for path in self._files:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+        self._bound.clear()
+        self._files.clear()
+
+
+def address_of(bound: socket.socket) -> tuple[str, int]:
+    """Host and port, or the path of a socket file and 0."""
+    name = bound.getsockname()
+    return (name, 0) if isinstance(name, str) else name[:2]
+
+
+def _bind_port(host: str, port: int, reuse_port: bool) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    bound = socket.socket(family, kind, protocol)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if reuse_port:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        raise _refused(f"tcp {host}:{port}", error) from None
+    return bound
+
+
+def _bind_file(path: str) -> socket.socket:
+    _remove_left_behind(path)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        bound.bind(path)
+    except OSError as error:
+        bound.close()
+        raise _refused(f"unix {path}", error) from None
+    return bound
+
+
+def _remove_left_behind(path: str) -> None:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as asking:
+        if stat.S_ISSOCK(os.stat(path).st_mode):
+            try:
+                asking.connect(path)
+            except ConnectionRefusedError:
+                os.unlink(path)
+
+
+def _refused(where: str, error: OSError) -> ConfigError:
+    reason = (error.strerror or str(error)).lower()
+    return ConfigError(f"listen {where}: bind: {reason}")
