@@ -255,11 +255,15 @@ class Runtime:
 
     def tick(self) -> None:
         """A heartbeat interval has passed."""
-        self.member.tick()
-        late = self._waiting.expire(self._loop.time())
-        if late:
-            self._forget(set(late))
-        self._look_for_leader()
+        try:
+            self.member.tick()
+            late = self._waiting.expire(self._loop.time())
+            if late:
+                self._forget(set(late))
+            self._look_for_leader()
+        except Exception as error:  # as in a turn
+            self._die(error)
+            return
         self.schedule_turn()
 
     def _look_for_leader(self) -> None:

@@ -75,6 +75,16 @@ def test_what_fails_behind_a_turn_ends_the_member_as_well(lone):
     assert died == [failure]
 
 
+def test_what_fails_in_a_tick_ends_the_member_too(lone):
+    runtime = lone["a"].engine.runtime
+    died = []
+    runtime._die = died.append
+    runtime.member.node.raft.tracker = None
+    for _ in range(20):
+        runtime.tick()
+    assert died
+
+
 def test_the_log_is_not_cut_while_a_worker_syncs_it(lone):
     node = lone["a"]
     at_the_log = []
