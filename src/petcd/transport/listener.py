@@ -270,7 +270,11 @@ class Listener:
     async def start_on(self, bound: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Listen on a socket that is bound already. Raises OSError."""
         # Two sockets may be bound to one port as long as neither listens; uvloop would not tell.
-        bound.listen(_BACKLOG)
+        try:
+            bound.listen(_BACKLOG)
+        except OSError as error:
+            where = ":".join(map(str, bound.getsockname()[:2]))
+            raise OSError(f"listen tcp {where}: {(error.strerror or '').lower()}") from None
         timeout = None if tls is None else _HANDSHAKE_TIMEOUT_S
         is_file = bound.family == socket.AF_UNIX
         create = self.loop.create_unix_server if is_file else self.loop.create_server

@@ -64,6 +64,16 @@ def test_a_port_in_use_is_told_with_its_address(sockets):
         Sockets(reuse_port=False).bind([f"http://127.0.0.1:{port}"])
 
 
+def test_one_port_for_two_purposes_is_told_with_its_address(start):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    text = f"listen tcp 127.0.0.1:{port}: address already in use"
+    with pytest.raises(OSError, match=text):
+        start(listen_client_urls=(url,), listen_metrics_urls=(url,))
+
+
 def test_a_member_serves_on_a_socket_file(start, tmp_path):
     path = tmp_path / "etcd.sock"
     start(listen_client_urls=("http://127.0.0.1:0", f"unix://{path}"))
