@@ -82,18 +82,20 @@ class ReadQueue:
     def _continue_round(self, now_s: float) -> None:
         member = self._member
         took_s = now_s - self._round_started_s
-        if self._index is not None:
-            if member.applied_index >= self._index:
-                if took_s > self._slowness.apply_s:
-                    self._tell_of_wait(took_s, None)
-                self._end(None)
+        if self._index is not None and member.applied_index >= self._index:
+            if took_s > self._slowness.apply_s:
+                self._tell_of_wait(took_s, None)
+            self._end(None)
         elif took_s > self._timeout_s:
-            self.failed_total += 1
-            self.slow_total += 1
-            self._slowness.read_index_failed(self._timeout_s)
+            if self._index is None:
+                self.failed_total += 1
+                self.slow_total += 1
+                self._slowness.read_index_failed(self._timeout_s)
             refusal = TimedOut()
             self._tell_of_wait(took_s, refusal)
             self._end(refusal)
+        elif self._index is not None:
+            return  # the entries up to there are on their way
         elif now_s - self._asked_s >= RETRY_S or self._has_new_leader():
             if now_s - self._asked_s >= RETRY_S:
                 self._slowness.read_index_retried(self._asked_id, RETRY_S)

@@ -141,6 +141,20 @@ def test_without_an_answer_the_reads_time_out(rig):
     assert rig.slowness.told[-2:] == [("failed", 7.0), ("late", 7.5, ["a"], TimedOut)]
 
 
+def test_when_the_index_is_not_reached_the_reads_time_out(rig):
+    rig.add("a")
+    rig.queue.pump(0)
+    rig.queue.confirmed(rig.asked[0], 11)
+    rig.queue.pump(7.0)
+    assert len(rig.asked) == 1 and rig.served == []
+    rig.queue.pump(7.1)
+    assert [(name, type(refusal)) for name, refusal in rig.served] == [("a", TimedOut)]
+    assert rig.queue.failed_total == 0  # it was confirmed
+    rig.add("b")
+    rig.queue.pump(7.2)
+    assert len(rig.asked) == 2
+
+
 def test_it_is_told_when_nobody_answers_for_a_while_but_not_when_a_new_leader_is_asked(rig):
     rig.add("a")
     rig.queue.pump(0)
