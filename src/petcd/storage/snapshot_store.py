@@ -87,7 +87,7 @@ class SnapshotStore(Protocol):
         """Make a file for a client; any thread.  Raises CopyFailed."""
 
     def save(self, view: View) -> Saved:
-        """Make a body of what the view shows; any thread.  Raises CopyFailed."""
+        """Make a body of what the view shows; any thread.  Raises CopyFailed, BackendDamaged."""
 
     def stage(self, body: Any, edit: Callable[[Backend], None]) -> Backend:
         """Make a backend of a body, edited, durable; any thread.
@@ -133,15 +133,17 @@ class SnapshotFiles:
 
     def save(self, view: View) -> Saved:
         """Write a bbolt file; it is not synced, for a crash makes it worthless."""
-        path = ""
+        path = self._directory
         try:
             fd, path = mkstemp(_OUTGOING_SUFFIX, _OUTGOING_PREFIX, self._directory)
-            with open(fd, "wb") as file:
-                return Saved(Path(path), write_snapshot(view, file))
-        except OSError as error:
-            if path:
+            try:
+                with open(fd, "wb") as file:
+                    return Saved(Path(path), write_snapshot(view, file))
+            except BaseException:
                 _remove(path)
-            raise CopyFailed(path or self._directory, error.strerror or str(error)) from error
+                raise
+        except OSError as error:
+            raise CopyFailed(path, error.strerror or str(error)) from error
 
     def stage(self, body: Any, edit: Callable[[Backend], None]) -> Backend:
         """Read the bbolt file into an LMDB file of its own."""

@@ -11,7 +11,7 @@ import pytest
 
 from petcd.storage.backend import BUCKETS, Backend
 from petcd.storage.bbolt_page import BoltDamaged
-from petcd.storage.errors import CopyFailed
+from petcd.storage.errors import BackendDamaged, CopyFailed
 from petcd.storage.lmdb_backend import LmdbBackend
 from petcd.storage.memory import MemoryBackend, MemoryStore
 from petcd.storage.snapshot_store import MemorySnapshots, SnapshotFiles, settle, settle_memory
@@ -196,6 +196,28 @@ def test_a_body_is_private_and_goes_when_it_is_discarded(tmp_path: Path) -> None
     snapshots.discard(body)
     snapshots.discard(body)
     assert sorted(os.listdir(tmp_path)) == ["db", "db-lock"]
+    backend.close()
+
+
+def test_a_body_that_cannot_be_made_leaves_no_file(tmp_path: Path) -> None:
+    backend, snapshots = Disk(tmp_path).open()
+    fill(backend, b"v", 7)
+    view = backend.snapshot_view()
+    names = os.listdir(tmp_path)
+
+    class Damaged:
+        def scan(self, *of: Any) -> Iterator[Any]:
+            return iter(())
+
+        def scan_chunks(self, bucket: bytes, *of: Any) -> Iterator[Any]:
+            if bucket == b"meta":
+                raise BackendDamaged("db", "a page")
+            yield from view.scan_chunks(bucket, *of)
+
+    with pytest.raises(BackendDamaged):
+        snapshots.save(Damaged())
+    assert sorted(os.listdir(tmp_path)) == sorted(names)
+    view.close()
     backend.close()
 
 
