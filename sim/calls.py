@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from petcd.transport.http import Header, HttpHandler, HttpRequest
 from petcd.transport.router import UNARY, Router
@@ -134,32 +134,57 @@ class ServerCall:
             self.on_message(body)
 
 
-class Responder:
-    """What an HTTP handler answers to: the client gets status and body as one message."""
+class HttpClient(NamedTuple):
+    """Who waits for an HTTP answer: a whole one as `status index body`, or one in parts."""
 
-    def __init__(self, connection: Connection, message: Message) -> None:
+    whole: Message
+    began: Callable[[int], object]
+    part: Message
+    ended: Callable[[], object]
+
+
+class Responder:
+    """What an HTTP handler answers to."""
+
+    def __init__(self, connection: Connection, client: HttpClient) -> None:
         self.closed = False
         self.queued_bytes = 0
         self.on_close: Callable[[], Any] | None = None
         self.on_drain: Callable[[], Any] | None = None
         self._connection = connection
-        self._message = message
+        self._client = client
 
     def send(self, status: int, headers: Sequence[Header], body: bytes) -> None:
         """A whole answer."""
-        self._connection.to_client(self._message, b"%d %b" % (status, body))
+        whole = b"%d %d %b" % (status, _index_of(headers), body)
+        self._connection.to_client(self._client.whole, whole)
 
     def start(self, status: int, headers: Sequence[Header]) -> None:
-        """Nobody asks for what comes in parts."""
-        raise NotImplementedError
+        """The head of an answer in parts."""
+        self._connection.to_client(self._client.began, _index_of(headers))
 
     def write(self, data: bytes) -> None:
-        """See `start`."""
-        raise NotImplementedError
+        """A part."""
+        self._connection.to_client(self._client.part, data)
 
     def end(self) -> None:
-        """See `start`."""
-        raise NotImplementedError
+        """That was all."""
+        self._connection.to_client(self._client.ended)
+
+    def cancel(self) -> None:
+        """The client has gone."""
+        if not self.closed:
+            self.closed = True
+            if self.on_close is not None:
+                self.on_close()
+
+
+def _index_of(headers: Sequence[Header]) -> int:
+    return next((int(value) for name, value in headers if name == b"x-etcd-index"), 0)
+
+
+def _nobody(*of: object) -> None:
+    """Nobody waits for parts."""
 
 
 class Connection:
@@ -184,7 +209,7 @@ class Connection:
         self._router = router
         self._http = http
         self._random = random.random
-        self._calls: list[ServerCall] = []
+        self._calls: list[ServerCall | Responder] = []
         self._client_due_s = 0.0
         self._server_due_s = 0.0
 
@@ -196,8 +221,20 @@ class Connection:
 
     def put(self, target: bytes, body: bytes, message: Message) -> None:
         """An HTTP request with a form."""
-        request = HttpRequest("PUT", target.decode(), FORM, body, "client")
-        self._to_server(self._http, request, Responder(self, message))
+        self.http("PUT", target.decode(), body, message)
+
+    def http(self, method: str, target: str, body: bytes, whole: Message) -> None:
+        """An HTTP request that is answered at once."""
+        request = HttpRequest(method, target, FORM, body, "client")
+        client = HttpClient(whole, _nobody, _nobody, _nobody)
+        self._to_server(self._http, request, Responder(self, client))
+
+    def http_stream(self, target: str, client: HttpClient) -> None:
+        """A GET whose answer may come in parts, for as long as both live."""
+        request = HttpRequest("GET", target, [], b"", "client")
+        responder = Responder(self, client)
+        self._calls.append(responder)
+        self._to_server(self._http, request, responder)
 
     def send(self, call: ServerCall, body: bytes) -> None:
         """A further message on a stream."""

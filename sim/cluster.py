@@ -44,8 +44,9 @@ from sim.loop import Executor, Process, ProcessKilled, Schedule
 from sim.network import Port, Wires
 
 WAL_DIR = "/wal"
-# Nanoseconds since 1970 when a world begins.
-WORLD_BEGINS_NS = 1_700_000_000_000_000_000
+# Since 1970, when a world begins.
+EPOCH_S = 1_700_000_000
+WORLD_BEGINS_NS = EPOCH_S * 1_000_000_000
 # Duration of a commit of the backend, at most.
 COMMIT_S = 0.02
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from sim.admin import Admin
 from sim.check.history import Note
+from sim.check.v2_records import ClockSet
 from sim.cluster import Slot, leader_of, running
 from sim.network import FAIR, Weather
 
@@ -252,8 +253,13 @@ class Nemesis:
         slot = self._victim()
         if slot is None:
             return False
-        slot.wall_offset_s = self._random.uniform(-1, 1) * 86_400
+        self._set_clock(slot, self._random.uniform(-1, 1) * 86_400)
         return True
+
+    def _set_clock(self, slot: Slot, offset_s: float) -> None:
+        world = self._world
+        slot.wall_offset_s = offset_s
+        world.history.clocks.append(ClockSet(slot.number, world.schedule.now_s, offset_s))
 
     # -- administration -----------------------------------------------------------------------
 
@@ -275,6 +281,7 @@ class Nemesis:
             disk.full = disk.sync_fails = False
             disk.crash_in = 0
             disk.sync_s = _at_once
+            self._set_clock(slot, 0.0)
         self._note("healed")
 
 

@@ -282,8 +282,8 @@ _V2_NOT_EQUAL = (101, 100)
 
 
 def _v2_answer(body: bytes) -> tuple[Any, int]:
-    """The record of an HTTP answer, made of status and body; None when nobody knows."""
-    status, _, text = body.partition(b" ")
+    """The record of an HTTP answer, made of status, index and body; None when nobody knows."""
+    status, _, text = body.split(b" ", 2)
     said = json.loads(text)
     if status in (b"200", b"201"):
         revision = said["node"]["modifiedIndex"]
@@ -326,7 +326,7 @@ def answer(request: Any, body: bytes) -> tuple[Any, int]:
 
 def failure_text(body: bytes) -> str:
     """Why API 2 did not do what it was asked for, in the words of API 3 if it has them."""
-    said = json.loads(body.partition(b" ")[2])
+    said = json.loads(body.split(b" ", 2)[2])
     return str(said.get("cause") or said.get("message"))
 
 

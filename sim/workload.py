@@ -100,7 +100,6 @@ class Client:
                 return
             connection.on_broken = self._lost
         request = self._next_request()
-        path, body = encoded(request)
         operation = self._operation = world.history.begin(
             self.number,
             connection.number,
@@ -110,6 +109,10 @@ class Client:
         )
         patience_s = PATIENCE_S * (1 + 0.5 * self.random.random())
         self._impatience = world.clients_process.call_later(patience_s, self._lost)
+        self._send(connection, operation, request)
+
+    def _send(self, connection: Connection, operation: h.Operation, request: Any) -> None:
+        path, body = encoded(request)
 
         def answered(body: bytes) -> None:
             self._answered(operation, request, body)
@@ -128,11 +131,14 @@ class Client:
     def _answered(self, operation: h.Operation, request: Any, body: bytes) -> None:
         if operation is not self._operation:
             return
-        world = self._world
         response, revision = answer(request, body)
         if response is None:
             self._failed(operation, failure_text(body))
-            return
+        else:
+            self._conclude(operation, request, response, revision)
+
+    def _conclude(self, operation: h.Operation, request: Any, response: Any, revision: int) -> None:
+        world = self._world
         world.history.end(operation, world.schedule.now_s, response, revision)
         self._learn(request, response, revision)
         self._next()

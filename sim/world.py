@@ -13,6 +13,7 @@ from collections.abc import Callable
 from random import Random
 
 from petcd.cluster import MemberInfo, cluster_id, member_id
+from petcd.member import Member
 from petcd.peer.messages import decode_message, encode_message
 from petcd.server.config import default_config
 from sim.admin import Admin
@@ -21,6 +22,7 @@ from sim.check import history as h
 from sim.check.alarms import AlarmRecord
 from sim.check.invariants import Invariants
 from sim.check.judge import Judgement, judge
+from sim.check.v2_records import LEASE_BASE
 from sim.cluster import Slot, leader_of, running, state_of
 from sim.faults import RESTART_S, Nemesis
 from sim.features import features_of
@@ -28,6 +30,8 @@ from sim.keeper import Keeper
 from sim.loop import Process, Schedule
 from sim.network import Wires
 from sim.options import Options
+from sim.v2_watchers import V2Watching
+from sim.v2_workload import V2Client
 from sim.watchers import SlowWatching, Watching
 from sim.workload import Client
 
@@ -42,6 +46,7 @@ BEATS_S = (0.0, 0.05, 0.1, 0.2)
 PROGRESS_S = 5.0
 # What fits into one watch response where watchers want fragments: an event or two.
 FRAGMENT_BYTES = 120
+V2_WATCHERS = 2
 # How often members are looked at; one look in so many compares hashes.
 SAMPLE_S = 5.0
 HASH_ONE_IN = 4
@@ -77,6 +82,7 @@ class World:
         self.clients: list[Client] = []
         self.keeper: Keeper | None = None
         self.watchings: list[Watching] = []
+        self.v2_watchings: list[V2Watching] = []
         self.nemesis: Nemesis | None = None
         self.admin: Admin | None = None
         self.fair_per_s = 0.0
@@ -210,12 +216,16 @@ class World:
         for slot in self.slots:
             slot.start()
         pause_s = max(0.0, options.clients / options.operations_per_s - self.beat_s / 2)
+        client = V2Client if self.features.v2 else Client
         self.clients = [
-            Client(self, number, pause_s, Random(f"client {number} {options.seed}"))
+            client(self, number, pause_s, Random(f"client {number} {options.seed}"))
             for number in range(1, options.clients + 1)
         ]
         if self.features.quota_bytes:
             self.keeper = Keeper(self, options.clients + 1, Random(f"keeper {options.seed}"))
+        if self.features.v2:
+            numbers = range(2001, 2001 + V2_WATCHERS)
+            self.v2_watchings = [V2Watching(self, number) for number in numbers]
         watching = SlowWatching if self.features.slow_watchers else Watching
         self.watchings = [
             watching(self, 1000 + number, Random(f"watching {number} {options.seed}"))
@@ -273,11 +283,10 @@ class World:
         return self.admin is None or self.admin.is_idle
 
     def _agree(self) -> bool:
-        """Whether all members have applied the same and no lease is left to expire."""
+        """Whether all members have applied the same and no lease of API 3 is left to expire."""
         members = [slot.engine.member for slot in self.slots if slot.engine is not None]
         states = {
-            (m.applied_index, m.committed_index, m.store.revision, len(m.lessor.leases()))
-            for m in members
+            (m.applied_index, m.committed_index, m.store.revision, _leases_left(m)) for m in members
         }
         return (
             len(members) == len(self.slots)
@@ -340,10 +349,11 @@ class World:
         self.judgement = judge(
             self.history,
             drift=drift,
-            calm_since_s=self.healed_s,
+            calm_since_s=CALM_S if self.nemesis is None else self.healed_s,
             alive={watching.watcher_id for watching in self.watchings},
             final_revision=stores[0].revision,
             alarm_record=self.alarm_record,
+            v2_resting={watching.resting_id for watching in self.v2_watchings},
         )
         if self.judgement.violations:
             raise Failed("; ".join(str(each) for each in self.judgement.violations[:3]))
@@ -385,3 +395,8 @@ class World:
         lines.append(f"leader: {leader.info.name if leader else 'none'}")
         lines.append(f"running: {len(running(self.slots))}")
         return lines
+
+
+def _leases_left(member: Member) -> int:
+    """Leases but those of API 2, whose nodes end by the time of day: some tomorrow."""
+    return sum(lease >> 48 != LEASE_BASE >> 48 for lease in member.lessor.leases())

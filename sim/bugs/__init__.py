@@ -9,7 +9,7 @@ would find them. A patch whose target is gone or has other parameters raises `Ro
 exhibit can decay unnoticed.
 
     voting  reading  storing  applying  watching  snapshots  membership       the rooms
-    quotas  slow_watching
+    quotas  slow_watching  v2
     exhibit   what an exhibit is                    switch   patching and taking back
 
 `sim.museum` runs them. Sources: see each exhibit; most stand in the bug lists of etcd's robustness
@@ -24,6 +24,7 @@ from sim.bugs import (
     slow_watching,
     snapshots,
     storing,
+    v2,
     voting,
     watching,
 )
@@ -34,7 +35,7 @@ __all__ = ["EXHIBITS", "Exhibit", "Rotten", "expected", "names", "switched"]
 
 _ROOMS = (
     *(voting, reading, storing, applying, watching, snapshots, membership),
-    *(quotas, slow_watching),
+    *(quotas, slow_watching, v2),
 )
 EXHIBITS: dict[str, Exhibit] = {
     exhibit.name: exhibit for room in _ROOMS for exhibit in room.EXHIBITS

@@ -43,8 +43,12 @@ class Case:
     """A history, sorted out: who wrote which revision, who read at which, what is open."""
 
     def __init__(
-        self, operations: Sequence[Operation], seen: Mapping[int, Iterable[Event]]
+        self,
+        operations: Sequence[Operation],
+        seen: Mapping[int, Iterable[Event]],
+        v2_told: Mapping[tuple[int, bytes], str],
     ) -> None:
+        self.v2_told = v2_told
         self.writers: dict[int, Operation] = {}
         self.readers: dict[int, list[Operation]] = defaultdict(list)
         self.ranked: list[Operation] = []

@@ -1,7 +1,7 @@
 """All checkers of a history in their order: what one finds out is evidence for the next.
 
 refusals ---> alarms --|
-watchers saw ----> linear ----> what happened ----> watching, alarms
+watchers saw ----> linear ----> what happened ----> watching, alarms, v2_judge
                       |-------> leases that ended -> leases
 hashes, members ----------------------------------> hashes
 """
@@ -12,7 +12,7 @@ from collections.abc import Collection
 from math import inf
 from typing import NamedTuple
 
-from sim.check import alarms, hashes, leases, linear, watching
+from sim.check import alarms, hashes, leases, linear, v2_judge, watching
 from sim.check.alarms import AlarmRecord
 from sim.check.history import Compact, History, Violation
 from sim.check.model import has_written
@@ -38,16 +38,19 @@ def judge(
     alive: Collection[int] = (),
     final_revision: int = 0,
     alarm_record: AlarmRecord | None = None,
+    v2_resting: Collection[int] = (),
 ) -> Judgement:
     """Judge the history of a cluster that began empty.
 
     `drift`, `calm_since_s` and `lease_slack_s` are explained in `leases`, `alive` and
-    `final_revision` in `watching`. `alarm_record`: in a world with a quota.
+    `final_revision` in `watching`. `alarm_record`: in a world with a quota. `v2_resting`: see
+    `v2_judge.check_watches`.
     """
     answered = {op.revision for op in history.operations if has_written(op.response)}
     seen = watching.seen_events(history.watchers, answered)
     operations = alarms.settled(history.operations, seen)
-    verdict = linear.check(operations, seen, Silence(history.watchers).denies)
+    told = v2_judge.told(history.v2_watches)
+    verdict = linear.check(operations, seen, Silence(history.watchers).denies, told)
     violations = list(verdict.violations)
     truth = None if verdict.violations or verdict.undecided else verdict.changes
     compacted = max(
@@ -63,6 +66,11 @@ def judge(
         calm_since_s,
         lease_slack_s,
     )
+    if truth is not None:
+        happened = v2_judge.happenings(truth, verdict.v2)
+        violations += v2_judge.check_watches(history.v2_watches, happened, compacted, v2_resting)
+    seen_s = leases.first_seen(history.operations, history.watchers)
+    violations += v2_judge.check_times(history, truth, verdict.v2, seen_s, calm_since_s)
     violations += alarms.check(history.operations, truth, alarm_record)
     violations += hashes.check_hashes(history.hashes)
     violations += hashes.check_monotone(history.members)

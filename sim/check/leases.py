@@ -70,7 +70,7 @@ def check(
     """Judge all leases whose ids are known. `ended`: revision -> lease that ended by itself then
     (`linear.Verdict.ended_leases`)."""
     lives = _lives(operations)
-    seen_s = _first_seen(operations, watchers)
+    seen_s = first_seen(operations, watchers)
     for revision, lease in (ended or {}).items():
         if revision in seen_s and lease in lives:
             lives[lease].gone.append((seen_s[revision], f"its keys went at revision {revision}"))
@@ -119,7 +119,7 @@ def _note(life: _Life, op: Operation) -> None:
         life.gone.append((return_s, str(op)))
 
 
-def _first_seen(operations: Sequence[Operation], watchers: Iterable[Watcher]) -> dict[int, float]:
+def first_seen(operations: Sequence[Operation], watchers: Iterable[Watcher]) -> dict[int, float]:
     """By revision: when it was first seen in a response or by a watcher."""
     seen: dict[int, float] = {}
     for op in operations:

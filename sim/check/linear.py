@@ -68,15 +68,17 @@ def check(
     operations: Sequence[Operation],
     seen: Mapping[int, Iterable[Event]] | None = None,
     denies: Denial | None = None,
+    v2_told: Mapping[tuple[int, bytes], str] | None = None,
 ) -> Verdict:
     """Judge a history that begins with an empty store.
 
     `seen`: events by revision that somebody saw besides the operations, not necessarily all of a
     revision (`watching.seen_events` collects them). `denies(revision, changes)`: whether somebody
     would have seen these changes and did not (`silence.Silence`). It rules out guesses only: when
-    nothing else fits, the changes count, and whoever did not see them is to blame.
+    nothing else fits, the changes count, and whoever did not see them is to blame. `v2_told`: the
+    actions that watchers of API 2 heard of, by revision and key.
     """
-    case = Case(operations, seen or {})
+    case = Case(operations, seen or {}, v2_told or {})
     violations = case.check_times() + check_sessions(operations)
     if violations:
         return Verdict(violations, {}, {})
@@ -229,11 +231,26 @@ class _Replay:
             if kv is None or not has_time(kv):
                 return False
         mark = self.model.mark()
-        _, changes = self.model.apply(op.request)
+        response, changes = self.model.apply(op.request)
         self.model.undo(mark)
-        if not changes or self._unseen(revision, changes):
+        if (
+            not changes
+            or self._unseen(revision, changes)
+            or self._told(revision, response, changes)
+        ):
             return False
         return self.denies is None or not self.denies(revision, changes)
+
+    def _told(self, revision: int, response: Any, changes: list[Event]) -> bool:
+        """Whether watchers of API 2 were told that something else was done."""
+        told = self.case.v2_told
+        for event in changes if told else ():
+            action = "set" if event.kind == "put" else "delete"
+            if type(response) is V2Response:
+                action = response.action
+            if told.get((revision, event.kv.key), action) != action:
+                return True
+        return False
 
     def _unseen(self, revision: int, changes: list[Event]) -> str:
         """What was seen of `revision` and is not among `changes`; empty if there is nothing."""

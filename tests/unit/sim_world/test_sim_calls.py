@@ -1,10 +1,21 @@
-"""Calls of simulated clients: one that reads nothing holds up its own stream, and only that."""
+"""Calls of simulated clients: slow streams, and what is said to API 2 and by it."""
 
 from random import Random
 
 from petcd.transport.router import BIDI, Method, Router
 from sim.calls import Connection, ServerCall
+from sim.check.v2_records import (
+    V2Delete,
+    V2Error,
+    V2Expiration,
+    V2Get,
+    V2Node,
+    V2Response,
+    V2Set,
+    V2Watch,
+)
 from sim.loop import Process, Schedule
+from sim.v2_requests import answer, sent
 
 PATH = b"/test.Stream/Open"
 
@@ -60,3 +71,21 @@ def test_the_end_of_a_stream_waits_behind_what_was_sent() -> None:
     stream.connection.release(stream.call)
     stream.run()
     assert (stream.heard, stream.ended) == ([b"last"], [14])
+
+
+def test_requests_of_api_2_are_written_and_their_answers_read() -> None:
+    assert sent(V2Get(b"/k", quorum=True)).target == "/v2/keys/k?quorum=true"
+    assert sent(V2Delete(b"/k", 7, b"x")) == ("DELETE", "/v2/keys/k?prevIndex=7&prevValue=x", b"")
+    assert sent(V2Set(b"/k", b"1", 5, prev_exist="true")).body == b"prevExist=true&ttl=5&value=1"
+    assert sent(V2Set(b"/k", b"", 5, refresh=True)).body == b"ttl=5&refresh=true"
+    watch = V2Watch(1, b"/", 9, stream=True)
+    assert sent(watch).target == "/v2/keys/?wait=true&waitIndex=9&recursive=true&stream=true"
+    said = (
+        b'201 9 {"action":"set","node":{"key":"/k","value":"1","expiration":'
+        b'"2023-11-14T22:13:21.5Z","ttl":5,"modifiedIndex":9,"createdIndex":9}}'
+    )
+    response, revision, expirations = answer(said, epoch_s=1_700_000_000)
+    assert response == V2Response("set", V2Node(b"/k", b"1", 9, 9))
+    assert (revision, expirations) == (9, (V2Expiration(b"/k", 9, 1.5),))
+    assert answer(b'404 8 {"errorCode":100,"index":8}', 0)[:2] == (V2Error(100), 8)
+    assert answer(b'500 0 {"errorCode":300,"index":0}', 0)[:2] == (None, 0)
