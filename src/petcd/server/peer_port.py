@@ -37,7 +37,6 @@ from petcd.version import ETCD_VERSION, PETCD_VERSION
 from petcd.wire.internal import Metadata
 
 _JSON: Header = (b"content-type", b"application/json")
-_TEXT: Header = (b"content-type", b"text/plain")
 _PROTOBUF: Header = (b"content-type", b"application/protobuf")
 
 
@@ -100,7 +99,6 @@ class PeerPort:
         membership = engine.member.membership
         door.routes["/members"] = members_handler(membership.cluster_id, membership.members)
         door.routes["/version"] = version_handler(lambda: membership.version)
-        door.routes["/downgrade/enabled"] = downgrade_enabled
         door.routes["/downgrade/enabled"] = downgrade_handler(membership.cluster_id)
         door.routes["/members/hashkv"] = hash_kv_handler(
             membership.cluster_id, engine.member.store, engine.runtime
@@ -193,15 +191,6 @@ def peer_dial_timeout_s(config: ServerConfig) -> float:
     return 1.0 + config.election_ms / 1000
 
 
-def downgrade_enabled(request: HttpRequest, respond: HttpResponder) -> None:
-    """Whether the cluster is going down to an older version, which no petcd cluster does. A member
-    of etcd that joins asks for it."""
-    if request.method == "GET":
-        respond.send(200, [_TEXT], b"false")
-    else:
-        send_method_not_allowed(respond, "GET")
-
-
 def version_handler(cluster: Callable[[], str | None]) -> HttpHandler:
     """Serves `/version`; by its last field the members of one cluster know petcd from etcd."""
 
@@ -220,7 +209,8 @@ def version_handler(cluster: Callable[[], str | None]) -> HttpHandler:
 
 
 def downgrade_handler(cluster_id: int) -> HttpHandler:
-    """Serves `/downgrade/enabled`, which joining etcd members ask: no downgrade is under way."""
+    """Serves `/downgrade/enabled`, which joining etcd members ask: whether the cluster is going
+    down to an older version, which no petcd cluster does."""
     headers: list[Header] = [
         (b"x-etcd-cluster-id", format_id(cluster_id).encode()),
         (b"content-type", b"text/plain"),
