@@ -31,7 +31,6 @@ _NO_TLS = "TLS is not served yet"
 _NO_AUTH = "authentication is not served yet"
 _NO_COMPARISON = "members do not compare the hashes of compactions yet"
 _LMDB = "the store is LMDB, which has no such setting"
-_NO_SLOW_LOG = "slow requests are not logged yet"
 _TRACING = "traces are not exported"
 _CLIENT_TLS = "client-transport-security"
 _PEER_TLS = "peer-transport-security"
@@ -335,8 +334,6 @@ MONITORING = (
         T,
         "basic",
         "'basic', or 'extensive' for histograms of each call.",
-        NO_EFFECT,
-        "there are no histograms of calls yet",
     ),
     Flag("listen-metrics-urls", URLS, "", "URLs that serve /metrics and health only."),
     Flag("logger", T, "zap", "Only 'zap' (structured lines) is known.", NO_EFFECT, "one logger"),
@@ -358,17 +355,15 @@ MONITORING = (
         "warning-apply-duration",
         D,
         "100ms",
-        "Requests that take longer are logged.",
-        NO_EFFECT,
-        _NO_SLOW_LOG,
+        "Batches of writes, and reads, that take longer to serve are logged.",
     ),
     Flag(
         "warning-unary-request-duration",
         D,
         "300ms",
         "Calls that take longer are logged.",
-        NO_EFFECT,
-        _NO_SLOW_LOG,
+        USED,
+        "of writes; reads are told of by --warning-apply-duration",
     ),
     Flag("watch-progress-notify-interval", D, "10m", "Interval of progress notices to watchers."),
 )
