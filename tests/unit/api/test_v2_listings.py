@@ -125,6 +125,9 @@ def test_directories_are_nested_however_deep_and_odd_their_names_are(world):
     world.v3_put(b"/deep" + b"/x" * 499)
     world.desk.ask(b"/deep", True)
     assert world.desk.finish().count(b'"nodes":[') == 499
+    world.v3_put(b"/y" * 500 + b"/", b"/y" * 501)
+    world.desk.ask(b"/y", True)
+    assert world.desk.finish().count(b'"dir":true') == 500
 
 
 def test_a_file_hides_what_lies_below_it_as_long_as_it_is_there(world):

@@ -44,6 +44,8 @@ def file_json(path: bytes, value: bytes, modified: int, created: int) -> bytes:
 
 def node_json(node: Node, now_ns: int) -> bytes:
     """A node without what it holds; `now_ns` is what a time to live is counted from."""
+    if node.value is not None and not node.expiration_ns:
+        return file_json(node.path, node.value, node.modified, node.created)
     return text_at(leaf_of(node), now_ns)
 
 

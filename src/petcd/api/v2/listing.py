@@ -17,6 +17,7 @@ due ones come before the walk and in order: a file is known before what it hides
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any
@@ -36,7 +37,11 @@ ARRIVED_KEYS_MAX = 1_000
 JOIN_COST_MAX = 5_000
 # So many due keys are kept at least; beyond it half as many as there are pieces.
 DUE_KEYS_MIN = 1_000
+# Shorter keys cannot have too many parts.
+PLAIN_KEY_BYTES_MAX = 2 * paths.PARTS_MAX
 _UNDERSCORE = 0x5F
+# Neither hidden nor odd, and its order is the name itself.
+_plain_name = re.compile(rb"[0-9A-Za-z][!-.0-~]*").fullmatch
 
 Done = Callable[[Any, "Listing"], None]
 
@@ -179,12 +184,19 @@ class LevelListing(Listing):
 class TreeListing(Listing):
     """Everything below the directory; what is due are keys of the store."""
 
-    __slots__ = ("_open",)
+    __slots__ = ("_open", "_open_order")
 
     def restart(self) -> None:
         """Begin anew, with nothing."""
         super().restart()
-        self._open = self.prefix[:-1]  # a directory that is open, the last one that was looked for
+        self._enter(self.prefix[:-1])
+
+    def _enter(self, path: bytes) -> None:
+        """Remember a directory that is open, where the next key probably lies, and what the orders
+        in it begin with."""
+        inside = len(path) > self._start
+        self._open = path if inside else self.prefix[:-1]
+        self._open_order = self._order_of(path) + b"\0" if inside else b""
 
     def _walk(self, cursor: bytes, count: int) -> bytes | None:
         keys = self._view.store.keys_from(cursor, self._end, count)
@@ -193,25 +205,33 @@ class TreeListing(Listing):
         return keys[-1] + b"\0" if len(keys) == count else None
 
     def _look_at(self, key: bytes) -> None:
+        kv = self._view.store.get(key)
+        if kv is not None and self._is_plain(key):
+            self._put_file(self._open_order + key[len(self._open) + 1 :], self._view.node_of(kv))
+            return
         is_marker = key.endswith(b"/")
         path = key[:-1] if is_marker else key
         if len(path) < self._start or b"/_" in path[self._start - 1 :] or not paths.is_shown(path):
             return
-        kv = self._view.store.get(key)
         node = None if kv is None else self._view.node_of(kv)
         if is_marker:
             self._show_marker(path, node)
-        elif node is not None:
-            self._show_file(path, node)
-        else:
+        elif node is None:
             self._drop_file(path)
+        elif self._is_open(paths.parent_of(path)):
+            self._put_file(self._order_of(path), node)
 
-    def _show_file(self, path: bytes, node: Node) -> None:
-        if self._is_open(paths.parent_of(path)):
-            order = self._order_of(path)
-            # v3 may put a file where a directory is.
-            if self._pieces.put(order, LEAF, leaf_of(node)) == OPEN:
-                self._pieces.discard_range(order + b"\0", order + b"\1")
+    def _is_plain(self, key: bytes) -> bool:
+        """Whether a key is what most are: a file of a plain name beside the one before it."""
+        slash = key.rfind(b"/")
+        if key[:slash] != self._open or len(key) >= PLAIN_KEY_BYTES_MAX:
+            return False
+        return _plain_name(key, slash + 1) is not None
+
+    def _put_file(self, order: bytes, node: Node) -> None:
+        # v3 may put a file where a directory is.
+        if self._pieces.put(order, LEAF, leaf_of(node)) == OPEN:
+            self._pieces.discard_range(order + b"\0", order + b"\1")
 
     def _drop_file(self, path: bytes) -> None:
         order = self._order_of(path)
@@ -251,7 +271,7 @@ class TreeListing(Listing):
             above = paths.parent_of(above)
         for each in reversed(missing):
             self._put_directory(_bare(each))
-        self._open = path
+        self._enter(path)
         return True
 
     def _drop_if_empty(self, path: bytes) -> None:
@@ -262,7 +282,7 @@ class TreeListing(Listing):
                 return
             self._pieces.discard(order)
             self._pieces.discard(close_order(order))
-            self._open = self.prefix[:-1]
+            self._enter(self.prefix[:-1])
             path = paths.parent_of(path)
 
 

@@ -55,8 +55,10 @@ def below(directory: bytes) -> bytes:
 def is_shown(path: bytes) -> bool:
     """Whether a key (of a marker: without the slash behind it) is the path of a node in listings
     and watches."""
-    if _ODD_PART.search(path) or path.count(b"/") > PARTS_MAX:
+    if _ODD_PART.search(path) or (len(path) > PARTS_MAX and path.count(b"/") > PARTS_MAX):
         return False
+    if path.isascii():
+        return True
     try:
         path.decode()
     except UnicodeDecodeError:
