@@ -24,6 +24,7 @@ from petcd.member.bare_requests import apply_bare_request
 from petcd.member.errors import ClusterCorrupt, NoSpace, NotSupported
 from petcd.member.publishing import PublishRequest
 from petcd.member.quota import LEASE_OVERHEAD_BYTES, PUT_OVERHEAD_BYTES, Quota, txn_cost
+from petcd.member.users import UsersAreOn
 from petcd.member.v2 import V2View
 from petcd.member.v2.errors import V2Refused
 from petcd.member.v2.notes import NoteBackend
@@ -48,6 +49,7 @@ LEASE_GRANT = 8
 LEASE_REVOKE = 9
 ALARM = 10
 LEASE_CHECKPOINT = 11
+AUTH_ENABLE = 1000
 CLUSTER_VERSION_SET = 1300
 CLUSTER_MEMBER_ATTR_SET = 1301
 
@@ -96,6 +98,7 @@ class Applier:
             LEASE_REVOKE: self._lease_revoke,
             ALARM: self._alarm,
             LEASE_CHECKPOINT: self._lease_checkpoint,
+            AUTH_ENABLE: self._auth_enable,
             CLUSTER_VERSION_SET: self._cluster_version_set,
             CLUSTER_MEMBER_ATTR_SET: self._cluster_member_attr_set,
         }
@@ -111,7 +114,8 @@ class Applier:
     def apply(self, data: bytes) -> tuple[int, Outcome]:
         """Apply one normal entry. Returns (request id, outcome).
 
-        A request that this version does not know gives NotSupported on every member alike.
+        A request that this version does not know gives NotSupported on every member alike. Raises
+        UsersAreOn, which is no outcome: the member must end.
         """
         try:
             request_id, field_number, body = parse_internal(data)
@@ -229,6 +233,9 @@ class Applier:
         return self.store.revision
 
     # -- cluster ------------------------------------------------------------------------------
+
+    def _auth_enable(self, body: bytes) -> Outcome:
+        raise UsersAreOn
 
     def _alarm(self, body: bytes) -> Outcome:
         request = AlarmRequest.decode(body)

@@ -18,6 +18,7 @@ from petcd.member import Applier, Member
 from petcd.member.alarms import AlarmStore
 from petcd.member.meta import load_applied, load_conf_state, load_log_start
 from petcd.member.quota import Quota
+from petcd.member.users import UsersAreOn, check_users_are_off
 from petcd.mvcc.store import Store
 from petcd.raft.config import Config
 from petcd.raft.rawnode import RawNode
@@ -111,6 +112,10 @@ class Opening:
 
         Raises DataUnusable.
         """
+        try:
+            check_users_are_off(backend)
+        except UsersAreOn as error:
+            raise DataUnusable(str(error)) from None
         applied_index, _ = load_applied(backend)
         last_index = replay.entries[-1].index if replay.entries else start[0]
         if applied_index > last_index:

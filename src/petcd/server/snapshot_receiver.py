@@ -22,6 +22,7 @@ from petcd.cluster import format_id
 from petcd.cluster.v2_store import MemberRecords
 from petcd.member import Member
 from petcd.member.meta import save_applied, save_conf_state, save_log_start
+from petcd.member.users import check_users_are_off
 from petcd.mvcc.keyspace import KeySpace
 from petcd.raft.types import ConfState, Message, Snapshot
 from petcd.server.committer import Committer
@@ -128,6 +129,7 @@ class SnapshotReceiver:
         records = MemberRecords.decode(snapshot.data)
 
         def edit(staged: Backend) -> None:
+            check_users_are_off(staged)
             records.write(staged)
             save_applied(staged, metadata.index, metadata.term)
             save_conf_state(staged, metadata.conf_state)

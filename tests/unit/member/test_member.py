@@ -6,6 +6,7 @@ from petcd.cluster import MemberUnknown
 from petcd.lease import LeaseExists, LeaseNotFound
 from petcd.member.apply import (
     ALARM,
+    AUTH_ENABLE,
     CLUSTER_MEMBER_ATTR_SET,
     CLUSTER_VERSION_SET,
     COMPACTION,
@@ -18,8 +19,10 @@ from petcd.member.apply import (
 )
 from petcd.member.errors import ClusterCorrupt, NoLeader, NoSpace, NotSupported
 from petcd.member.meta import load_applied, load_conf_state
+from petcd.member.users import UsersAreOn
 from petcd.mvcc import errors as mvcc
 from petcd.raft.types import ConfChange, ConfChangeType
+from petcd.wire.auth import AuthEnableRequest
 from petcd.wire.hot import decode_kv_meta, kv_value
 from petcd.wire.kv import (
     CompactionRequest,
@@ -116,6 +119,13 @@ def test_an_entry_under_the_id_of_a_remembered_transaction_counts_by_its_own_byt
         rig.member.applier.remember(number, other.encode(), other)
     assert rig.request(TXN, request).revision == 2
     assert rig.member.store.get(b"k") is not None and rig.member.store.get(b"other") is None
+
+
+def test_a_member_ends_when_somebody_turns_users_and_roles_on(rig):
+    with pytest.raises(UsersAreOn):
+        rig.request(AUTH_ENABLE, AuthEnableRequest())
+    with pytest.raises(UsersAreOn):
+        rig.restart(committed=True)
 
 
 def test_a_lease_takes_its_keys_with_it(rig):

@@ -432,6 +432,18 @@ def test_a_body_that_cannot_be_used_is_asked_for_again(trio: Any) -> None:
     agree(trio)
 
 
+def test_a_snapshot_in_which_users_and_roles_are_on_is_not_taken(trio: Any) -> None:
+    name = lose_one(trio)
+    leader = trio[trio.leader()]
+    leader.engine.opened.backend.put(b"auth", b"authEnabled", b"\1")
+    before = trio[name].member.store.revision
+    seen = installs(trio)
+    trio.net.heal()
+    trio.run(5.0)
+    assert seen == [] and trio[name].member.store.revision == before
+    assert leader.engine._sender.wants(leader.member.applied_index)  # there was one
+
+
 def test_who_is_removed_while_a_snapshot_travels_holds_nothing_up(trio: Any) -> None:
     name = lose_one(trio)
     leader = trio[trio.leader()]
