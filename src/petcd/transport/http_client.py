@@ -270,10 +270,13 @@ class HttpClient:
 
 
 def address_of(url: str) -> Address:
-    """Host, port and whether TLS is spoken there. Raises `Unreachable` when that is not said."""
+    """Host, port and whether TLS is spoken there. Raises `Unreachable` when that is not said, or
+    the host is a name that cannot be looked up."""
     try:
         parts = urlsplit(url)
         host, port, secure = parts.hostname, parts.port, parts.scheme == "https"
+        if host is not None:
+            host.encode("idna")  # so begins the look-up; labels are neither empty nor long
     except ValueError:
         host = None
     if not host or parts.scheme not in ("http", "https"):
