@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from petcd.wire import kv
+from petcd.wire import kv, maintenance
 
 KV = b"/etcdserverpb.KV/"
+MAINTENANCE = b"/etcdserverpb.Maintenance/"
 LABELS = 'grpc_type="unary",grpc_service="etcdserverpb.KV",grpc_method="Put"'
 
 
@@ -78,3 +79,29 @@ def test_a_request_over_its_threshold_is_told_of_in_etcds_words(start, slow_s):
         assert 'put:<key:"slow" value_size:6 >' in stats["request content"]
         assert "secret" not in str(applied + answered)
         assert applied[0]["expected-duration"] == "0ms" and applied[0]["took"].endswith("ms")
+
+
+def test_long_work_has_its_times(start):
+    member = start(snapshot_count=5)
+    for _ in range(20):
+        put(member, b"k")
+    compact = kv.CompactionRequest(revision=10, physical=True)
+    member.call(KV + b"Compact", compact, kv.CompactionResponse)
+    member.call(MAINTENANCE + b"Hash", maintenance.HashRequest(), maintenance.HashResponse)
+    defragment = maintenance.DefragmentRequest()
+    member.call(MAINTENANCE + b"Defragment", defragment, maintenance.DefragmentResponse)
+    found = samples(member)
+    for name in (
+        "etcd_debugging_mvcc_db_compaction_pause_duration_milliseconds",
+        "etcd_debugging_mvcc_db_compaction_total_duration_milliseconds",
+        "etcd_debugging_snap_save_total_duration_seconds",
+        "etcd_disk_backend_commit_duration_seconds",
+        "etcd_disk_backend_defrag_duration_seconds",
+        "etcd_disk_wal_fsync_duration_seconds",
+        "etcd_mvcc_hash_duration_seconds",
+        "etcd_snap_fsync_duration_seconds",
+    ):
+        assert found[f"{name}_count"] > 0 and found[f"{name}_sum"] > 0, name
+    assert found["etcd_debugging_mvcc_db_compaction_keys_total"] > 0
+    assert found["etcd_debugging_mvcc_db_compaction_last"] > 1_700_000_000
+    assert found["etcd_disk_defrag_inflight"] == 0

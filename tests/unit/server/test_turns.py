@@ -2,6 +2,8 @@
 
 import pytest
 
+from petcd.server.slowness import Slowness
+
 
 class CountedLog:
     """A member's log that counts its syncs."""
@@ -114,3 +116,65 @@ def test_what_was_being_synced_when_the_member_stopped_is_left_to_the_next_start
     node.engine.finish()
     lone.run(1.0)
     assert node.member.applied_index == applied
+
+
+class Told(Slowness):
+    """Notes what it is told of, and writes nothing."""
+
+    def __init__(self):
+        super().__init__(None, lambda: 0.0, 0.1, 0.3, 0.1)
+        self.applies = []
+        self.answers = []
+
+    def applied(self, took_s, entries):
+        self.applies.append((took_s, len(entries)))
+
+    def answered(self, now_s, context, entries):
+        self.answers.append((now_s, len(entries)))
+
+
+@pytest.fixture
+def timed(lone, monkeypatch):
+    """A member whose syncs and batches take as long as `lone.sync_s` and `lone.apply_s` say."""
+    member = lone["a"].engine.member
+    runtime = lone["a"].engine.runtime
+    lone.sync_s = lone.apply_s = lone.watch_s = 0.0
+    runtime._stopwatch_s = lambda: lone.watch_s
+    lone.told = runtime._slowness = Told()
+    sync, complete = lone.log.sync, member.complete
+
+    def slow_sync():
+        lone.watch_s += lone.sync_s
+        sync()
+
+    def slow_complete(ready, now_s):
+        lone.watch_s += lone.apply_s if ready.committed_entries else 0.0
+        return complete(ready, now_s)
+
+    monkeypatch.setattr(lone.log, "sync", slow_sync)
+    monkeypatch.setattr(member, "complete", slow_complete)
+    return lone
+
+
+def test_a_quick_batch_is_not_told_of(timed):
+    timed.sync_s, timed.apply_s = 0.2, 0.09
+    arrive(timed, 3)
+    timed.run(0.01)
+    assert timed.told.applies == [] and timed.told.answers == []
+
+
+def test_a_batch_that_takes_long_to_apply_is_told_of(timed):
+    timed.apply_s = 0.15
+    arrive(timed, 3)
+    timed.run(0.01)
+    assert sum(count for _, count in timed.told.applies) == 3
+    assert all(took_s == pytest.approx(0.15) for took_s, _ in timed.told.applies)
+    assert timed.told.answers == []
+
+
+def test_a_sync_on_the_loop_is_part_of_the_time_that_an_answer_took(timed):
+    begin_s = timed.loop.now_s
+    timed.sync_s, timed.apply_s = 0.25, 0.09
+    arrive(timed, 1)
+    ((now_s, count),) = timed.told.answers
+    assert count == 1 and now_s == pytest.approx(begin_s + 0.34, abs=0.005)
