@@ -14,7 +14,7 @@ from sim.bugs.switch import Patch
 _park = WatchHub._park
 _fragments = watch_events.fragments
 
-_SLOW = {"features": "slow-watchers", "faults": False, "watchers": 6}
+_SLOW = {"features": "slow-watchers", "faults": False, "watchers": 6, "duration_s": 25.0}
 _FRAGMENT_FLAG = b"\x38\x01"
 
 
@@ -88,7 +88,7 @@ EXHIBITS = (
         "A member keeps all that a client does not read.",
         ("too much waits for a slow client",),
         _queue_without_bound,
-        options={**_SLOW, "operations_per_s": 150.0, "clients": 20},
+        options={**_SLOW, "operations_per_s": 150.0, "clients": 20, "duration_s": 50.0},
     ),
     Exhibit(
         "events for a slow watcher dropped",

@@ -20,8 +20,8 @@ _notify = V2Watchers.notify
 _load = V2View.load
 _compare = V2View._compare
 
-_V2 = {"features": "v2", "interval_s": 3.0}
-_CALM = {"features": "v2", "faults": False, "duration_s": 40.0}
+_V2 = {"features": "v2", "interval_s": 3.0, "duration_s": 30.0}
+_CALM = {"features": "v2", "faults": False, "duration_s": 20.0}
 _EARLY_NS = 1_500_000_000
 
 

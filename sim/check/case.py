@@ -46,7 +46,7 @@ class Case:
         self,
         operations: Sequence[Operation],
         seen: Mapping[int, Iterable[Event]],
-        v2_told: Mapping[tuple[int, bytes], str],
+        v2_told: Mapping[int, Mapping[bytes, str]],
     ) -> None:
         self.v2_told = v2_told
         self.writers: dict[int, Operation] = {}
@@ -68,7 +68,7 @@ class Case:
         for lease, called_s in self._leases.items():
             self.open.append(Operation(NOBODY, 0, 0, called_s, Revoke(lease)))
         self.last_revision = max(
-            [FIRST_REVISION, *self.writers, *self.readers, *self.seen, *self.shown]
+            [FIRST_REVISION, *self.writers, *self.readers, *self.seen, *self.shown, *v2_told]
         )
         self.deadlines = self._deadlines()
         self.pinned = self._pinned(operations)

@@ -70,7 +70,7 @@ def judge(
         happened = v2_judge.happenings(truth, verdict.v2)
         violations += v2_judge.check_watches(history.v2_watches, happened, compacted, v2_resting)
     seen_s = leases.first_seen(history.operations, history.watchers)
-    violations += v2_judge.check_times(history, truth, verdict.v2, seen_s, calm_since_s)
+    violations += v2_judge.check_times(history, truth, verdict.v2, seen_s, seen, calm_since_s)
     violations += alarms.check(history.operations, truth, alarm_record)
     violations += hashes.check_hashes(history.hashes)
     violations += hashes.check_monotone(history.members)

@@ -68,7 +68,7 @@ def check(
     operations: Sequence[Operation],
     seen: Mapping[int, Iterable[Event]] | None = None,
     denies: Denial | None = None,
-    v2_told: Mapping[tuple[int, bytes], str] | None = None,
+    v2_told: Mapping[int, Mapping[bytes, str]] | None = None,
 ) -> Verdict:
     """Judge a history that begins with an empty store.
 
@@ -76,7 +76,7 @@ def check(
     revision (`watching.seen_events` collects them). `denies(revision, changes)`: whether somebody
     would have seen these changes and did not (`silence.Silence`). It rules out guesses only: when
     nothing else fits, the changes count, and whoever did not see them is to blame. `v2_told`: the
-    actions that watchers of API 2 heard of, by revision and key.
+    actions that watchers of API 2 heard of, by revision and key, not necessarily all.
     """
     case = Case(operations, seen or {}, v2_told or {})
     violations = case.check_times() + check_sessions(operations)
@@ -243,14 +243,13 @@ class _Replay:
 
     def _told(self, revision: int, response: Any, changes: list[Event]) -> bool:
         """Whether watchers of API 2 were told that something else was done."""
-        told = self.case.v2_told
-        for event in changes if told else ():
-            action = "set" if event.kind == "put" else "delete"
-            if type(response) is V2Response:
-                action = response.action
-            if told.get((revision, event.kv.key), action) != action:
-                return True
-        return False
+        told = self.case.v2_told.get(revision)
+        if told is None:
+            return False
+        done = {event.kv.key: "set" if event.kind == "put" else "delete" for event in changes}
+        if type(response) is V2Response:
+            done = {response.node.key: response.action}
+        return any(done.get(key) != action for key, action in told.items())
 
     def _unseen(self, revision: int, changes: list[Event]) -> str:
         """What was seen of `revision` and is not among `changes`; empty if there is nothing."""

@@ -57,13 +57,13 @@ def happenings(
     return found
 
 
-def told(watches: Iterable[V2Watch]) -> dict[tuple[int, bytes], str]:
+def told(watches: Iterable[V2Watch]) -> dict[int, dict[bytes, str]]:
     """What watchers heard that was done, by revision and key: evidence for `linear`."""
-    return {
-        (event.node.modified, event.node.key): event.action
-        for watch in watches
-        for event in watch.events
-    }
+    heard: dict[int, dict[bytes, str]] = defaultdict(dict)
+    for watch in watches:
+        for event in watch.events:
+            heard[event.node.modified][event.node.key] = event.action
+    return dict(heard)
 
 
 def _seen_by_v2(event: Event, created: Mapping[int, int]) -> V2Response:
@@ -183,16 +183,17 @@ def check_times(
     changes: Mapping[int, Sequence[Event]] | None,
     v2: Mapping[int, V2Done],
     seen_s: Mapping[int, float],
+    seen: Mapping[int, Iterable[Event]],
     calm_since_s: float = inf,
 ) -> list[Violation]:
-    """`seen_s`: when each revision was first seen. `calm_since_s`: from then on nothing disturbs
-    the members, and their clocks are right."""
+    """`seen_s`: when each revision was first seen, `seen`: what of it. `calm_since_s`: from then
+    on nothing disturbs the members, and their clocks are right."""
     ends: dict[tuple[bytes, int], V2Expiration] = {}
     for told in history.expirations:
         known = ends.setdefault((told.key, told.modified), told)
         if known != told:
             return [Violation("a node has two times to end", f"{known} and {told}")]
-    violations = _early(history, ends, changes or {}, v2, seen_s)
+    violations = _early(history, ends, changes or {}, v2, seen_s, seen)
     return violations + _late(history.operations, ends, calm_since_s)
 
 
@@ -202,7 +203,9 @@ def _early(
     changes: Mapping[int, Sequence[Event]],
     v2: Mapping[int, V2Done],
     seen_s: Mapping[int, float],
+    seen: Mapping[int, Iterable[Event]],
 ) -> list[Violation]:
+    """Of the ends that are certain: who filled a gap that nobody saw is only a guess."""
     clocks = _Clocks(history.clocks)
     heard = told(history.v2_watches)
     written = {op.revision: op for op in history.operations if type(op.request) is V2Set}
@@ -213,11 +216,12 @@ def _early(
         assert prev is not None, revision
         op, end = written.get(prev.mod_revision), ends.get((prev.key, prev.mod_revision))
         gone_s = seen_s[revision]
-        is_certain = heard.get((revision, prev.key)) == "expire"
         if op is None or end is None:
             continue
-        if not is_certain and _may_have_deleted(history.operations, prev.key, gone_s):
-            continue
+        if heard.get(revision, {}).get(prev.key) != "expire":
+            was_seen = any(event.kv.key == prev.key for event in seen.get(revision, ()))
+            if not was_seen or _may_have_deleted(history.operations, prev.key, gone_s):
+                continue
         latest_s = clocks.latest_s(op.call_s, gone_s)
         if latest_s < end.at_s and gone_s < op.call_s + op.request.ttl_s:
             detail = f"{end} had ended by {gone_s:.6f}, clocks showed {latest_s:.6f} at most; {op}"

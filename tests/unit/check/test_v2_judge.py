@@ -141,8 +141,21 @@ def test_a_gap_may_be_the_end_of_a_node_unless_a_watcher_heard_otherwise() -> No
     ]
     verdict = linear.check(history)
     assert (verdict.violations, verdict.v2[3][1].action) == ([], "expire")
-    (found,) = linear.check(history, v2_told={(3, KEY): "delete"}).violations
+    (found,) = linear.check(history, v2_told={3: {KEY: "delete"}}).violations
     assert found.law == "nobody wrote a revision"
+
+
+def test_what_a_watcher_heard_tells_apart_two_nodes_that_ended() -> None:
+    other = b"/o"
+    history = [
+        done(V2Set(KEY, b"1", 5), V2Response("set", node(b"1", 2, 2)), 2, 0),
+        done(V2Set(other, b"2", 5), V2Response("set", V2Node(other, b"2", 3, 3)), 3, 1),
+        done(V2Get(KEY, quorum=True), V2Error(NOT_FOUND), 5, 9),
+    ]
+    for first, second in ((KEY, other), (other, KEY)):
+        verdict = linear.check(history, v2_told={5: {second: "expire"}})
+        assert verdict.violations == []
+        assert [verdict.v2[revision][0].key for revision in (4, 5)] == [first, second]
 
 
 # ---- watches ------------------------------------------------------------------------------------
@@ -201,7 +214,9 @@ def test_watches_hear_of_api_3_and_not_of_refreshes() -> None:
 # ---- times to live ------------------------------------------------------------------------------
 
 
-def of_times(gone_s: float, *clocks: ClockSet, last_get_s: float = 0.0) -> list[str]:
+def of_times(
+    gone_s: float, *clocks: ClockSet, last_get_s: float = 0.0, is_seen: bool = True
+) -> list[str]:
     """A node for 5 s, set at 10, that was gone when somebody looked at `gone_s`."""
     history = h.History()
     history.expirations = [V2Expiration(KEY, 2, 15.0)]
@@ -215,13 +230,16 @@ def of_times(gone_s: float, *clocks: ClockSet, last_get_s: float = 0.0) -> list[
     expired = (V2Expire(KEY), V2Response("expire", node(b"", 3, 2), node(b"1", 2, 2)))
     calm_since_s = 20.0 if last_get_s else inf
     changes = {2: [put], 3: [delete]}
-    found = v2_judge.check_times(history, changes, {3: expired}, {3: gone_s}, calm_since_s)
+    found = v2_judge.check_times(
+        history, changes, {3: expired}, {3: gone_s}, {3: [delete]} if is_seen else {}, calm_since_s
+    )
     return [violation.law for violation in found]
 
 
 def test_a_node_ends_not_before_its_time_by_any_clock() -> None:
     assert of_times(15.2) == []
     assert of_times(14.0) == ["a node ended early"]
+    assert of_times(14.0, is_seen=False) == []  # that it was this node is a guess
     ahead = ClockSet(1, 12.0, 3600.0)
     assert of_times(14.0, ahead) == []
     assert of_times(11.5, ahead) == ["a node ended early"]
@@ -237,7 +255,7 @@ def test_a_node_does_not_outlive_its_time_once_all_is_well() -> None:
 def test_everybody_is_told_the_same_time() -> None:
     history = h.History()
     history.expirations = [V2Expiration(KEY, 2, 15.0), V2Expiration(KEY, 2, 15.0)]
-    assert v2_judge.check_times(history, {}, {}, {}) == []
+    assert v2_judge.check_times(history, {}, {}, {}, {}) == []
     history.expirations.append(V2Expiration(KEY, 2, 16.0))
-    (found,) = v2_judge.check_times(history, {}, {}, {})
+    (found,) = v2_judge.check_times(history, {}, {}, {}, {})
     assert found.law == "a node has two times to end"
