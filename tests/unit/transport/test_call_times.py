@@ -24,9 +24,10 @@ def timed(serve: Callable) -> Callable:
 def test_a_call_takes_from_its_headers_to_its_answer(timed) -> None:
     service = timed("Unary", "Later")
     service.ticks = 0.25
-    service.unary("Unary", b"small")
+    for _ in range(3):
+        service.unary("Unary", b"small")  # from the second one on by the quick way
     service.unary("Unary", b"x" * 5000)
-    assert service.took == {"Unary": [0.25, 0.25], "Later": []}
+    assert service.took == {"Unary": [0.25] * 4, "Later": []}
 
 
 def test_a_refused_call_and_one_that_is_reset_have_their_times(timed) -> None:
