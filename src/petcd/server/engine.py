@@ -155,7 +155,7 @@ class Engine:
         )
         self.peer_requests = PeerRequests(self.reconfiguration, self.leases)
         self.peers = Peers(self.member.membership, network)
-        self._assemble_snapshots(network)
+        self._assemble_snapshots(network, die)
         self.truncation = Truncation(
             self.member,
             opened.log,
@@ -183,7 +183,7 @@ class Engine:
             self.truncation.maybe_finish()
         self.truncation.maybe_start()
 
-    def _assemble_snapshots(self, network: Network) -> None:
+    def _assemble_snapshots(self, network: Network, die: Callable[[BaseException], None]) -> None:
         opened, mailbox, runtime = self.opened, self.mailbox, self.runtime
         self._sender = SnapshotSender(
             self._surroundings.loop.time,
@@ -206,6 +206,7 @@ class Engine:
             runtime.drive,
             mailbox.snapshot_ready,
             self._installed,
+            die,
             self._log,
         )
         mailbox.snapshots = MemberSnapshots(self._sender, self._receiver)

@@ -22,7 +22,7 @@ from petcd.cluster import format_id
 from petcd.cluster.v2_store import MemberRecords
 from petcd.member import Member
 from petcd.member.meta import save_applied, save_conf_state, save_log_start
-from petcd.member.users import check_users_are_off
+from petcd.member.users import UsersAreOn, check_users_are_off
 from petcd.mvcc.keyspace import KeySpace
 from petcd.raft.types import ConfState, Message, Snapshot
 from petcd.server.committer import Committer
@@ -64,9 +64,11 @@ class SnapshotReceiver:
         drive: Drive,
         to_raft: Callable[[Message], None],
         installed: Callable[[int], None],
+        die: Callable[[BaseException], None],
         lines: LogLines,
     ) -> None:
-        """`to_raft` steps the message with the next turn; `installed` is told the new index."""
+        """`to_raft` steps the message with the next turn; `installed` is told the new index; `die`
+        ends the member, when it cannot be one of its cluster."""
         self._member = member
         self._log = log
         self._save_hard_state = save_hard_state
@@ -76,6 +78,7 @@ class SnapshotReceiver:
         self._drive = drive
         self._to_raft = to_raft
         self._installed = installed
+        self._die = die
         self._lines = lines
         self._busy = False
         self._coming_index = 0
@@ -140,6 +143,9 @@ class SnapshotReceiver:
     def _staged(self, message: Message, body: Any, future: "Future[Backend]") -> None:
         self._discard(body)
         error = future.exception()
+        if isinstance(error, UsersAreOn):
+            self._die(error)
+            return
         if error is not None:
             self._lines.error("a snapshot cannot be used", **_fields(message), error=str(error))
             self._end()
