@@ -235,3 +235,15 @@ def test_a_watch_resumes_a_hundred_thousand_events_back(watched):
     assert steps >= 2 * 100_000 / 500  # in slices, not in one go
     watched.put("/job/last")
     assert stream[1:] == [("set", "/job/last")]
+
+
+def test_a_watch_of_the_future_waits_for_it_through_a_snapshot(watched):
+    seen = watched.watch("/k", since=watched.index + 4)
+    watched.rig.request(PUT, PutRequest(key=b"/other", value=b""))
+    watched.member.store.take_changes()
+    watched.watchers.skip_to(watched.index)  # as when a snapshot was installed
+    watched.catch_up()
+    for value in ("too early", "still too early", "now"):
+        watched.put("/k", value)
+    watched.catch_up()
+    assert (len(seen), seen.last.node.value) == (1, b"now")

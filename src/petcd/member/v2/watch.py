@@ -221,7 +221,7 @@ class V2Watchers:
             if count >= SLICE_CHANGES:
                 return
         watch.history = None
-        watch.next_revision = watch.history_end
+        watch.next_revision = max(watch.next_revision, watch.history_end)  # it may be in the future
         if watch.next_revision > self._notified:
             del self._behind[watch]
             self._live.setdefault(watch.path, {})[watch] = None
