@@ -1,7 +1,7 @@
 """Clients that speak both APIs: what they ask API 2 for, with all its conditions and times to live.
 
-They are clients as in `workload`, with another mix. Only one file is refreshed, for a refresh makes
-a copy of a value, and what was written twice tells the judge less.
+They are clients as in `workload`, with another mix. Only one file is refreshed, and in one way, for a
+refresh makes a copy of a value, and what was written twice tells the judge less.
 """
 
 from __future__ import annotations
@@ -81,9 +81,8 @@ def _update(client: Client) -> Any:
 
 
 def _refresh(client: Client) -> Any:
-    exists = "true" if client.random.random() < 0.7 else ""
     ttl_s = client.random.choice(TTL_S)
-    return V2Set(REFRESHED_KEY, b"", ttl_s, prev_exist=exists, refresh=True)
+    return V2Set(REFRESHED_KEY, b"", ttl_s, prev_exist="true", refresh=True)
 
 
 def _known(client: Client) -> tuple[bytes, int, bytes]:

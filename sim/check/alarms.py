@@ -20,6 +20,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from sim.check.case import is_stale
 from sim.check.history import (
     NO_SPACE,
     Event,
@@ -27,7 +28,6 @@ from sim.check.history import (
     KeepAlive,
     Operation,
     Put,
-    Range,
     Refused,
     TimeToLive,
     Txn,
@@ -175,8 +175,7 @@ class _Windows:
 
 
 def _has_rank(op: Operation) -> bool:
-    stale = type(op.request) is Range and op.request.serializable
-    return bool(op.revision) and not stale and type(op.request) not in _UNRANKED
+    return bool(op.revision) and not is_stale(op.request) and type(op.request) not in _UNRANKED
 
 
 def _running(numbers: list[int], choose: Any) -> list[int]:

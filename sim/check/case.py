@@ -115,7 +115,7 @@ class Case:
             return
         for kv in seen_kvs(op.request, op.response):
             self.shown[kv.mod_revision][kv.key] = kv
-        if _is_stale(op.request):
+        if is_stale(op.request):
             self.stale.append(op)
             self.readers[op.revision].append(op)
             return
@@ -265,7 +265,7 @@ def _puts(request: Any) -> Iterable[Put]:
             yield from _puts(one)
 
 
-def _is_stale(request: Any) -> bool:
+def is_stale(request: Any) -> bool:
     """Whether a read is served from what a member has."""
     if type(request) is V2Get:
         return not request.quorum

@@ -6,6 +6,7 @@ from sim.check import alarms
 from sim.check import history as h
 from sim.check.alarms import EXCESS_BYTES_MAX, AlarmRecord
 from sim.check.invariants import Broken
+from sim.check.v2_records import V2Get
 
 QUOTA = 1000
 PUT = h.Put(b"k", b"v")
@@ -86,6 +87,13 @@ def test_a_refused_write_is_open_only_when_a_revision_of_its_time_has_no_author(
     assert [one.response for one in kept] == [before.response, None, late.response]
     earlier = refused(0.2, 0.5)  # before revision 4 was asked for, but after nothing
     assert len(alarms.settled([earlier, put_at(2, 3, 2), put_at(4, 5, 3)], ())) == 2
+
+
+def test_a_stale_read_says_nothing_of_when_a_write_was_done() -> None:
+    before, doubtful, late = put_at(0, 1, 3), refused(2, 3), put_at(5, 6, 5)
+    for stale in (h.Range(b"k", serializable=True), V2Get(b"/k")):
+        read = op(4, 4.5, stale, h.RangeResponse((), 0), 2)
+        assert len(alarms.settled([before, doubtful, read, late], ())) == 4
 
 
 def test_a_refused_write_that_watchers_saw_is_open() -> None:
