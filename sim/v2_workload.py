@@ -1,7 +1,7 @@
 """Clients that speak both APIs: what they ask API 2 for, with all its conditions and times to live.
 
-They are clients as in `workload`, with another mix. Only one file is refreshed, and in one way, for a
-refresh makes a copy of a value, and what was written twice tells the judge less.
+They are clients as in `workload`, with another mix. Only one file is refreshed, and in one way, for
+a refresh makes a copy of a value, and what was written twice tells the judge less.
 """
 
 from __future__ import annotations

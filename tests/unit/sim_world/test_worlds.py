@@ -10,6 +10,7 @@ import pytest
 
 from sim.campaign import command_of, failure_lines, run_seed, saved_regressions
 from sim.disk import Disk, Inode
+from sim.features import features_of
 from sim.options import Options
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -48,6 +49,24 @@ def test_a_world_keeps_its_promises_and_counts_what_happened() -> None:
 @pytest.mark.parametrize("members", [1, 5])
 def test_clusters_may_have_other_sizes(members: int) -> None:
     assert run_seed(SHORT._replace(seed=8, members=members)).failure == ""
+
+
+def test_the_seed_draws_members_and_features() -> None:
+    drawn = [features_of(Options(seed=seed)) for seed in range(1, 101)]
+    assert {each.members for each in drawn} == {1, 3, 5}
+    for has in (lambda f: f.quota_bytes, lambda f: f.slow_watchers, lambda f: f.v2):
+        assert 10 < sum(bool(has(each)) for each in drawn) < 90
+    plain = features_of(Options(seed=1, members=4, features="none"))
+    assert plain == (4, 0, False, False)
+    chosen = features_of(Options(seed=1, features="v2,quota"))
+    assert (chosen.quota_bytes > 0, chosen.slow_watchers, chosen.v2) == (True, False, True)
+    with pytest.raises(ValueError, match="no such feature: v4"):
+        features_of(Options(features="v2,v4"))
+
+
+def test_a_world_with_everything_keeps_its_promises() -> None:
+    everything = SHORT._replace(seed=9, members=3, features="quota,slow-watchers,v2")
+    assert run_seed(everything).failure == ""
 
 
 def test_a_disk_that_lies_about_syncs_is_found_and_the_command_repeats_it(
