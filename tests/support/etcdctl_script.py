@@ -409,6 +409,49 @@ MAINTENANCE = [
     Step("check datascale --prefix /etcdctl-check-perf/"),
 ]
 
+ODD = [
+    Step("put o1 v1"),
+    Step("put --lease=-5 o1 b"),
+    Step("put o1 b --lease=ffffffffffffffff"),
+    Step("put o1 b --lease="),
+    Step("put o1 --ignore-value --ignore-lease"),
+    Step("put o2", stdin="a\nb\n"),
+    Step("put o2 --ignore-value", stdin="not read"),
+    Step("get o --prefix --limit=-1"),
+    Step("get o1 p --sort-by= --order="),
+    Step("get o1 --consistency=L"),
+    Step("get p o"),
+    Step("get --prefix o --count-only -w json"),
+    Step("get o1 --print-value-only --keys-only"),
+    Step("get o1 --keys-only -w fields"),
+    Step("get o1 --hex -w fields"),
+    Step("get o1 -w="),
+    Step("get o1 --dial-timeout=-1s"),
+    Step("get o1 --command-timeout=0"),
+    Step("lease grant 1.5"),
+    Step("lease revoke ffffffffffffffff"),
+    Step("lease timetolive 0"),
+    Step("lease keep-alive --once 0"),
+    Step("member add x --peer-urls=foo"),
+    Step("member add x http://127.0.0.1:1"),
+    Step("member update 1234"),
+    Step("endpoint hashkv --rev -1"),
+    Step("compaction 1e3"),
+    Step("compaction 0"),
+    Step("snapshot save a b"),
+    Step("snapshot save /nonexistent/x.db"),
+    Step("txn", stdin='val("o1") = "v1"\r\n\r\nget o1\r\n\r\n\r\n'),
+    Step("txn", stdin='  val("o1") = "v1"  \n\n  get o1  \n\n\n'),
+    Step("txn", stdin='\nput "a\n\n\n'),
+    Step("txn", stdin='\nput o3 a"b c"d e\n\n\n'),
+    Step("txn", stdin="\nput o3\tb\nget o3\n\n\n"),
+    Step("txn", stdin='mod("o1") = "-1"\n\nget o1\n\nget o2\n\n'),
+    Step("txn", stdin='mod("o1") = 1\n\n\n\n'),
+    Step("txn", stdin='val("o1") = "a" "b"\n\n\n\n'),
+    Step("txn", stdin='VAL("o1") = "a"\n\n\n\n'),
+    Step("txn --hex -w fields", stdin="\nget o1\nput o4 1\ndel o4\n\n\n"),
+]
+
 NO_SERVER = [
     Step(f"get a {SOON}", env=DEAD),
     Step(f"put a b {SOON}", env=DEAD),
@@ -433,4 +476,4 @@ NO_SERVER = [
     Step(f"get a {SOON}", env={"ETCDCTL_ENDPOINTS": "unix:/nonexistent.sock"}),
 ]
 
-SCRIPT = [*PROGRAM, *SETTINGS, *KV, *TXN, *LEASE, *WATCH, *MAINTENANCE, *NO_SERVER]
+SCRIPT = [*PROGRAM, *SETTINGS, *KV, *TXN, *LEASE, *WATCH, *MAINTENANCE, *ODD, *NO_SERVER]

@@ -54,7 +54,7 @@ def run_save(session: Session) -> None:
     except (ClientError, SaveFailed) as error:
         raise CommandError(INTERRUPTED, str(error)) from None
     except OSError as error:
-        raise CommandError(INTERRUPTED, _os_text("open", path, error)) from None
+        raise CommandError(INTERRUPTED, _failed_on_disk(path, error)) from None
     session.console.line(f"Snapshot saved at {path}")
 
 
@@ -86,6 +86,14 @@ def _save(session: Session, path: str) -> None:
         with suppress(FileNotFoundError):
             os.unlink(part)
     tell("saved", path=path)
+
+
+def _failed_on_disk(path: str, error: OSError) -> str:
+    part, reason = path + ".part", (error.strerror or str(error)).lower()
+    if error.filename2:
+        return f"could not rename {part} to {path} (rename {part} {path}: {reason})"
+    what = "open" if error.filename else "write"
+    return f"could not {what} {part} ({what} {part}: {reason})"
 
 
 def _private(path: str, flags: int) -> int:
