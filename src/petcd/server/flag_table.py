@@ -28,6 +28,7 @@ T, B, N, U, F, D, URLS, L = (
     Kind.LIST,
 )
 _NO_TLS = "TLS is not served yet"
+_NO_TLS_ADDRESS = f"not https and unixs: {_NO_TLS}"
 _NO_AUTH = "authentication is not served yet"
 _NO_COMPARISON = "members do not compare the hashes of compactions yet"
 _LMDB = "the store is LMDB, which has no such setting"
@@ -53,8 +54,20 @@ MEMBER = (
         "true",
         "Fast-forward the first election timeout at start.",
     ),
-    Flag("listen-peer-urls", URLS, "http://localhost:2380", "URLs to listen on for peers."),
-    Flag("listen-client-urls", URLS, "http://localhost:2379", "URLs to listen on for clients."),
+    Flag(
+        "listen-peer-urls",
+        URLS,
+        "http://localhost:2380",
+        "URLs to listen on for peers.",
+        note=_NO_TLS_ADDRESS,
+    ),
+    Flag(
+        "listen-client-urls",
+        URLS,
+        "http://localhost:2379",
+        "URLs to listen on for clients.",
+        note=_NO_TLS_ADDRESS,
+    ),
     Flag(
         "listen-client-http-urls",
         URLS,
@@ -335,7 +348,13 @@ MONITORING = (
         "basic",
         "'basic', or 'extensive' for histograms of each call.",
     ),
-    Flag("listen-metrics-urls", URLS, "", "URLs that serve /metrics and health only."),
+    Flag(
+        "listen-metrics-urls",
+        URLS,
+        "",
+        "URLs that serve /metrics and health only.",
+        note=_NO_TLS_ADDRESS,
+    ),
     Flag("logger", T, "zap", "Only 'zap' (structured lines) is known.", NO_EFFECT, "one logger"),
     Flag("log-outputs", L, "default", "default, stdout, stderr or file paths."),
     Flag("log-level", T, "info", "debug, info, warn, error, panic or fatal."),
