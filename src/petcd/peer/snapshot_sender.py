@@ -20,7 +20,6 @@ from petcd.peer.streams import frame
 from petcd.peer.url_picker import UrlPicker
 from petcd.raft.types import Message
 from petcd.transport.http import Header
-from petcd.transport.http1_answer import ExchangeFailed
 
 PIECE_BYTES = 256 << 10
 STALL_MAX_S = 30.0
@@ -68,7 +67,7 @@ class SnapshotSender:
         counters.in_flight += 1
         try:
             await self._post(url, frame(message), path, size_bytes)
-        except (ExchangeFailed, OSError) as error:
+        except Exception as error:  # whatever it was: nothing else is sent until we tell
             self._failed(url, message, size_bytes, error)
         else:
             self._status.activate()

@@ -283,6 +283,16 @@ def test_a_snapshot_that_is_cut_short_is_not_taken(tmp_path: Path) -> None:
     run(tmp_path, scenario)
 
 
+def test_of_a_snapshot_that_cannot_be_read_it_is_told(tmp_path: Path) -> None:
+    async def scenario(a: Endpoint, b: Endpoint) -> None:
+        await connect(a, b)
+        a.network.send_snapshot(snapshot_message(), Path("a\0b"), 1000)
+        await a.news.until(lambda: bool(a.news.snapshots_sent))
+        assert a.news.snapshots_sent == [(B, False)] and not b.news.snapshots
+
+    run(tmp_path, scenario)
+
+
 def test_a_snapshot_of_a_removed_member_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "db"
     path.write_bytes(b"x" * 1000)
