@@ -93,7 +93,9 @@ def test_the_times_of_calls_are_kept_by_method() -> None:
     assert f'{name}_bucket{{{labels},le="0.005"}} 0' in found
     assert f'{name}_bucket{{{labels},le="0.01"}} 1' in found
     assert f"{name}_sum{{{labels}}} 0.007" in found
-    assert f"{name}_count{{{labels.replace('One', 'Two').replace('unary', 'bidi_stream')}}} 0" in found
+    assert (
+        f"{name}_count{{{labels.replace('One', 'Two').replace('unary', 'bidi_stream')}}} 0" in found
+    )
 
 
 def test_files_are_told_of_under_both_names() -> None:
