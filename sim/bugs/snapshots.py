@@ -59,7 +59,7 @@ def _crashes_during_installs() -> list[Patch]:
 
     def install(self: SnapshotReceiver, snapshot: Snapshot) -> None:
         log: Any = self._log
-        disk = log._files
+        disk = log._wal._files
         if disk.random.random() < 0.5:
             disk.crash_in = disk.random.randint(1, 5)
         _install(self, snapshot)
