@@ -6,13 +6,11 @@ from petcd.member.alarms import AlarmStore
 from petcd.member.apply import Applier, Outcome
 from petcd.member.errors import NoSpace
 from petcd.server.runtime import Runtime
-from petcd.server.timers import Timers
 from petcd.wire.kv import TxnRequest
 from petcd.wire.maintenance import AlarmAction, AlarmMember, AlarmRequest
 from sim.bugs.exhibit import DIVERGED, Exhibit
 from sim.bugs.switch import Patch
 
-_clear_alarms = Timers._clear_alarms
 _put = Applier._put
 _compaction = Applier._compaction
 _alarm = Applier._alarm
@@ -101,16 +99,6 @@ class _Nobody:
         return getattr(self._member, name)
 
 
-def _only_the_leader_takes_back() -> list[Patch]:
-    """Who raised the alarm as a follower never clears it."""
-
-    def clear_alarms(self: Timers) -> None:
-        if self._runtime.member.is_leader:
-            _clear_alarms(self)
-
-    return [Patch(Timers, "_clear_alarms", clear_alarms)]
-
-
 EXHIBITS = (
     Exhibit(
         "alarms are not restored",
@@ -158,14 +146,6 @@ EXHIBITS = (
         "The alarm is raised in the name of member 0, which no request can clear.",
         ("there is no room again",),
         _alarm_of_member_zero,
-        options=_FULL,
-    ),
-    Exhibit(
-        "only the leader takes its alarm back",
-        "ours",
-        "The alarm of a follower stays, though there is space again.",
-        ("there is no room again",),
-        _only_the_leader_takes_back,
         options=_FULL,
     ),
 )

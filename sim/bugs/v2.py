@@ -6,7 +6,6 @@ from petcd.member.v2 import nodes
 from petcd.member.v2.nodes import Event, Node
 from petcd.member.v2.view import V2View
 from petcd.member.v2.watch import Deliver, V2Watch, V2Watchers
-from petcd.mvcc.revision import Change
 from petcd.server.timers import Timers
 from petcd.wire.v2request import Request
 from sim import world
@@ -16,7 +15,6 @@ from sim.bugs.switch import Patch
 _sync = V2View._sync
 _rewrite = V2View._rewrite
 _add = V2Watchers.add
-_notify = V2Watchers.notify
 _load = V2View.load
 _compare = V2View._compare
 
@@ -127,25 +125,6 @@ def _refresh_wakes_watchers() -> list[Patch]:
     return [Patch(V2View, "_rewrite", rewrite)]
 
 
-def _history_told_again() -> list[Patch]:
-    """A stream that catches up is told the last revision of its history once more."""
-
-    def notify(self: V2Watchers, changes: list[Change]) -> None:
-        for there in self._live.values():
-            for watch in there:
-                if watch.history_end:
-                    watch.history_end = 0
-                    self._offer(watch, self._notified, list(_last(self)))
-        _notify(self, changes)
-
-    return [Patch(V2Watchers, "notify", notify)]
-
-
-def _last(watchers: V2Watchers) -> list[Change]:
-    revision = watchers._notified
-    return list(watchers._store.history(revision, revision + 1, False))
-
-
 def _many_watchers() -> list[Patch]:
     return [Patch(world, "V2_WATCHERS", 8)]
 
@@ -224,15 +203,6 @@ EXHIBITS = (
         "Who watches a node hears of every refresh.",
         ("a v2 watch was told",),
         _refresh_wakes_watchers,
-        options=_CALM,
-        stage=_many_watchers,
-    ),
-    Exhibit(
-        "history told again",
-        "etcd-io/etcd#17247's kind",
-        "A stream that began in the past is told the last event of its history twice.",
-        ("a v2 watch repeated an event", "a v2 watch was told"),
-        _history_told_again,
         options=_CALM,
         stage=_many_watchers,
     ),
