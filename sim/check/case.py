@@ -32,7 +32,7 @@ from sim.check.history import (
     Violation,
 )
 from sim.check.model import FIRST_REVISION, has_written, may_write, seen_kvs
-from sim.check.v2_records import V2Expire, V2Get, V2Set
+from sim.check.v2_records import Told, V2Expire, V2Get, V2Set
 
 NOBODY = -1
 """The client of leases that end by themselves, and of nodes of API 2."""
@@ -46,7 +46,7 @@ class Case:
         self,
         operations: Sequence[Operation],
         seen: Mapping[int, Iterable[Event]],
-        v2_told: Mapping[int, Mapping[bytes, str]],
+        v2_told: Mapping[int, Mapping[bytes, Told]],
     ) -> None:
         self.v2_told = v2_told
         self.writers: dict[int, Operation] = {}

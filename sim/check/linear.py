@@ -34,12 +34,13 @@ from sim.check.case import NOBODY, Case, with_newest_before
 from sim.check.history import Event, Operation, Revoke, Violation
 from sim.check.model import FIRST_REVISION, Model, may_write
 from sim.check.v2_model import has_time
-from sim.check.v2_records import V2Expire, V2Response
+from sim.check.v2_records import Told, V2Expire, V2Response
 
 STEPS_MAX = 300_000
-"""Revisions replayed, all branches of the search together, before giving up."""
+"""Revisions replayed again, in all wrong branches of the search together, before giving up."""
 TRIES_MAX = 400_000
-"""Open operations tried in gaps before giving up: about two seconds."""
+"""Open operations tried in gaps, beside one look at all for each gap, before giving up: about two
+seconds."""
 PATIENCE_S = 10.0
 """A request that was made this long before its neighbours has hardly been executed with them."""
 
@@ -68,7 +69,7 @@ def check(
     operations: Sequence[Operation],
     seen: Mapping[int, Iterable[Event]] | None = None,
     denies: Denial | None = None,
-    v2_told: Mapping[int, Mapping[bytes, str]] | None = None,
+    v2_told: Mapping[int, Mapping[bytes, Told]] | None = None,
 ) -> Verdict:
     """Judge a history that begins with an empty store.
 
@@ -76,7 +77,7 @@ def check(
     revision (`watching.seen_events` collects them). `denies(revision, changes)`: whether somebody
     would have seen these changes and did not (`silence.Silence`). It rules out guesses only: when
     nothing else fits, the changes count, and whoever did not see them is to blame. `v2_told`: the
-    actions that watchers of API 2 heard of, by revision and key, not necessarily all.
+    actions and values that watchers of API 2 heard of, by revision and key, not necessarily all.
     """
     case = Case(operations, seen or {}, v2_told or {})
     violations = case.check_times() + check_sessions(operations)
@@ -137,6 +138,9 @@ class _Replay:
         self.choices: list[_Choice] = []
         self.failed: set[tuple[int, int, int]] = set()
         self.deepest: tuple[int, Violation] | None = None
+        gaps = case.last_revision - FIRST_REVISION - len(case.writers)
+        self.steps_max = case.last_revision + STEPS_MAX
+        self.tries_max = gaps * len(case.open) + TRIES_MAX
 
     def run(self) -> Verdict:
         """Replay everything."""
@@ -146,7 +150,7 @@ class _Replay:
         steps = 0
         while revision <= self.case.last_revision:
             steps += 1
-            if steps > STEPS_MAX or self.tries > TRIES_MAX:
+            if steps > self.steps_max or self.tries > self.tries_max:
                 return Verdict([], {}, {}, undecided=True)
             if self._step(revision):
                 revision += 1
@@ -246,10 +250,13 @@ class _Replay:
         told = self.case.v2_told.get(revision)
         if told is None:
             return False
-        done = {event.kv.key: "set" if event.kind == "put" else "delete" for event in changes}
+        done = {
+            event.kv.key: ("set" if event.kind == "put" else "delete", event.kv.value)
+            for event in changes
+        }
         if type(response) is V2Response:
-            done = {response.node.key: response.action}
-        return any(done.get(key) != action for key, action in told.items())
+            done = {response.node.key: (response.action, response.node.value)}
+        return any(done.get(key) != heard for key, heard in told.items())
 
     def _unseen(self, revision: int, changes: list[Event]) -> str:
         """What was seen of `revision` and is not among `changes`; empty if there is nothing."""

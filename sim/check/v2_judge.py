@@ -19,6 +19,7 @@ from sim.check.history import Delete, Event, History, KeyValue, Operation, Range
 from sim.check.model import seen_kvs, within
 from sim.check.v2_records import (
     ClockSet,
+    Told,
     V2Delete,
     V2Expiration,
     V2Expire,
@@ -57,12 +58,12 @@ def happenings(
     return found
 
 
-def told(watches: Iterable[V2Watch]) -> dict[int, dict[bytes, str]]:
+def told(watches: Iterable[V2Watch]) -> dict[int, dict[bytes, Told]]:
     """What watchers heard that was done, by revision and key: evidence for `linear`."""
-    heard: dict[int, dict[bytes, str]] = defaultdict(dict)
+    heard: dict[int, dict[bytes, Told]] = defaultdict(dict)
     for watch in watches:
         for event in watch.events:
-            heard[event.node.modified][event.node.key] = event.action
+            heard[event.node.modified][event.node.key] = event.action, event.node.value
     return dict(heard)
 
 
@@ -218,7 +219,7 @@ def _early(
         gone_s = seen_s[revision]
         if op is None or end is None:
             continue
-        if heard.get(revision, {}).get(prev.key) != "expire":
+        if heard.get(revision, {}).get(prev.key) != ("expire", b""):
             was_seen = any(event.kv.key == prev.key for event in seen.get(revision, ()))
             if not was_seen or _may_have_deleted(history.operations, prev.key, gone_s):
                 continue

@@ -141,7 +141,7 @@ def test_a_gap_may_be_the_end_of_a_node_unless_a_watcher_heard_otherwise() -> No
     ]
     verdict = linear.check(history)
     assert (verdict.violations, verdict.v2[3][1].action) == ([], "expire")
-    (found,) = linear.check(history, v2_told={3: {KEY: "delete"}}).violations
+    (found,) = linear.check(history, v2_told={3: {KEY: ("delete", b"")}}).violations
     assert found.law == "nobody wrote a revision"
 
 
@@ -153,9 +153,18 @@ def test_what_a_watcher_heard_tells_apart_two_nodes_that_ended() -> None:
         done(V2Get(KEY, quorum=True), V2Error(NOT_FOUND), 5, 9),
     ]
     for first, second in ((KEY, other), (other, KEY)):
-        verdict = linear.check(history, v2_told={5: {second: "expire"}})
+        verdict = linear.check(history, v2_told={5: {second: ("expire", b"")}})
         assert verdict.violations == []
         assert [verdict.v2[revision][0].key for revision in (4, 5)] == [first, second]
+
+
+def test_what_a_watcher_heard_tells_apart_two_values() -> None:
+    history = [done(V2Set(KEY, b"1"), V2Response("set", node(b"1", 2, 2)), 2, 0)]
+    for value in (b"x", b"y"):
+        history.append(h.Operation(1, 1, 1, 1.0, V2Set(KEY, value, prev_exist="true")))
+    for value in (b"x", b"y"):
+        verdict = linear.check(history, v2_told={3: {KEY: ("update", value)}})
+        assert verdict.changes[3][0].kv.value == value
 
 
 # ---- watches ------------------------------------------------------------------------------------
