@@ -11,6 +11,7 @@ import os
 import socket
 import stat
 from collections.abc import Iterable
+from typing import Any
 from urllib.parse import urlsplit
 
 from petcd.server.config import ConfigError
@@ -63,23 +64,23 @@ def _bind_port(host: str, port: int, reuse_port: bool) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if reuse_port:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        bound.bind(address)
-    except OSError as error:
-        bound.close()
-        raise _refused(f"tcp {host}:{port}", error) from None
-    return bound
+    return _bound(bound, address, f"tcp {host}:{port}")
 
 
 def _bind_file(path: str) -> socket.socket:
     _remove_left_behind(path)
-    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    return _bound(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), path, f"unix {path}")
+
+
+def _bound(unbound: socket.socket, address: Any, where: str) -> socket.socket:
+    """The socket, which is closed when it cannot be bound; `where` is for people."""
     try:
-        bound.bind(path)
+        unbound.bind(address)
     except OSError as error:
-        bound.close()
-        raise _refused(f"unix {path}", error) from None
-    return bound
+        unbound.close()
+        reason = (error.strerror or str(error)).lower()
+        raise ConfigError(f"listen {where}: bind: {reason}") from None
+    return unbound
 
 
 def _remove_left_behind(path: str) -> None:
@@ -89,8 +90,3 @@ def _remove_left_behind(path: str) -> None:
                 asking.connect(path)
             except ConnectionRefusedError:
                 os.unlink(path)
-
-
-def _refused(where: str, error: OSError) -> ConfigError:
-    reason = (error.strerror or str(error)).lower()
-    return ConfigError(f"listen {where}: bind: {reason}")
