@@ -31,6 +31,7 @@ from petcd.api.v3.watch import WatchService
 from petcd.cluster import MemberInfo, format_id
 from petcd.server.binding import Sockets, address_of
 from petcd.server.bootstrap import describe, has_run, restart, start_anew
+from petcd.server.busy_polling import BusyPolling, has_spare_processor
 from petcd.server.config import ServerConfig
 from petcd.server.corruption import CorruptionCheck
 from petcd.server.discovery import discovered
@@ -180,15 +181,32 @@ class Server:
         )
         limits = transport_limits(config)
         self._listener = Listener(router, self._endpoints.handle, limits)
-        self._listener.after_receive = runtime.received
         observe_clients(
             self._metrics, engine, router, self._listener, self._endpoints, config.metrics
         )
-        runtime.flush = self._listener.flush
-        runtime.after_turn.append(self._listener.flush)
+        self._connect(self._listener, engine)
         for bound in sockets:
             await self._listener.start_on(bound)
             self.client_addresses.append(address_of(bound))
+
+    def _connect(self, listener: Listener, engine: Engine) -> None:
+        """Bytes in lead to turns, turns to bytes out."""
+        runtime = engine.runtime
+        runtime.after_turn.append(listener.flush)
+        may_poll = has_spare_processor()
+        polling = BusyPolling(
+            listener.loop, time.perf_counter, lambda: may_poll and engine.member.decides_alone
+        )
+
+        def answer() -> None:
+            listener.flush()
+            polling.answered()
+
+        def receive() -> None:
+            polling.received()
+            runtime.received()
+
+        runtime.flush, listener.after_receive = answer, receive
 
     def _v2_endpoints(self, engine: Engine) -> V2Endpoints:
         audience, port = engine.audience, self._peer_port
