@@ -227,16 +227,17 @@ class Case:
                         self.violations.append(Violation("a compacted revision was read", detail))
                         break
 
-    def floors(self) -> dict[int, int]:
-        """id of an open operation -> the highest rank that had returned before its call."""
-        floors: dict[int, int] = {}
+    def floors(self) -> list[int]:
+        """By index of an open operation: the highest rank that had returned before its call."""
+        floors = [0] * len(self.open)
         ended = sorted(self.ranked, key=lambda op: op.return_s or 0.0)
         place = highest = 0
-        for op in sorted(self.open, key=lambda op: op.call_s):
+        for index in sorted(range(len(self.open)), key=lambda index: self.open[index].call_s):
+            op = self.open[index]
             while place < len(ended) and _returned_before(ended[place], op):
                 highest = max(highest, rank_of(ended[place]))
                 place += 1
-            floors[id(op)] = highest
+            floors[index] = highest
         return floors
 
     def dues(self) -> dict[int, list[tuple[int, Operation]]]:

@@ -31,10 +31,10 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sim.check.case import NOBODY, Case, with_newest_before
-from sim.check.history import Event, Operation, Revoke, Violation
+from sim.check.history import Event, KeyValue, Operation, Revoke, Violation
 from sim.check.model import FIRST_REVISION, Model, may_write
-from sim.check.v2_model import has_time
-from sim.check.v2_records import Told, V2Expire, V2Response
+from sim.check.pool import Pool
+from sim.check.v2_records import Told, V2Response
 
 STEPS_MAX = 300_000
 """Revisions replayed again, in all wrong branches of the search together, before giving up."""
@@ -126,11 +126,10 @@ class _Replay:
         self.case = case
         self.denies = denies
         self.model = Model()
+        self.pool = Pool(case)
         self.floors = case.floors()
         self.dues = case.dues()
         self.tries = 0
-        self.used = 0
-        """Bit i: `case.open[i]` fills a gap already."""
         self.placed: list[tuple[int, int]] = []
         """(revision, i) of the filled gaps, ascending."""
         self.changes: dict[int, list[Event]] = {}
@@ -140,7 +139,7 @@ class _Replay:
         self.deepest: tuple[int, Violation] | None = None
         gaps = case.last_revision - FIRST_REVISION - len(case.writers)
         self.steps_max = case.last_revision + STEPS_MAX
-        self.tries_max = gaps * len(case.open) + TRIES_MAX
+        self.tries_max = gaps * self.pool.size + TRIES_MAX
 
     def run(self) -> Verdict:
         """Replay everything."""
@@ -181,7 +180,7 @@ class _Replay:
         writer = self.case.writers.get(revision)
         if writer is not None:
             return self._write(revision, writer, -1) and self._look(revision)
-        state = (revision, self.model.fingerprint, self.used)
+        state = (revision, self.model.fingerprint, self.pool.fingerprint)
         if state in self.failed:
             return False
         options = self._candidates(revision)
@@ -207,10 +206,9 @@ class _Replay:
         latest_s = self.case.deadlines[revision][0]
         fresh_s = self.case.written_s(revision) - PATIENCE_S
         found: dict[Any, tuple[int, Operation]] = {}
-        for index, op in enumerate(self.case.open):
-            if self.used >> index & 1 or self.floors[id(op)] >= 2 * revision:
-                continue
-            if self.case.pinned.get(id(op), revision) != revision:
+        for index in sorted(self.pool.unused(revision, self.model)):
+            op = self.case.open[index]
+            if self.floors[index] >= 2 * revision:
                 continue
             if op.call_s > latest_s or not self._agrees(revision, op):
                 continue
@@ -228,18 +226,12 @@ class _Replay:
     def _agrees(self, revision: int, op: Operation) -> bool:
         """Whether `op` would write now, and just what was seen of this revision."""
         self.tries += 1
-        if type(op.request) is Revoke and not self.model.keys_of_lease(op.request.id):
-            return False
-        if type(op.request) is V2Expire:
-            kv = self.model.kvs.get(op.request.key)
-            if kv is None or not has_time(kv):
-                return False
         mark = self.model.mark()
         response, changes = self.model.apply(op.request)
         self.model.undo(mark)
         if (
             not changes
-            or self._unseen(revision, changes)
+            or self._unseen(revision, changes) is not None
             or self._told(revision, response, changes)
         ):
             return False
@@ -258,16 +250,16 @@ class _Replay:
             done = {response.node.key: (response.action, response.node.value)}
         return any(done.get(key) != heard for key, heard in told.items())
 
-    def _unseen(self, revision: int, changes: list[Event]) -> str:
-        """What was seen of `revision` and is not among `changes`; empty if there is nothing."""
+    def _unseen(self, revision: int, changes: list[Event]) -> Event | KeyValue | None:
+        """What was seen of `revision` and is not among `changes`."""
         kvs = {(event.kind, event.kv.key): event.kv for event in changes}
         for event in self.case.seen.get(revision, ()):
             if kvs.get((event.kind, event.kv.key)) != event.kv:
-                return str(event)
+                return event
         for kv in self.case.shown.get(revision, {}).values():
             if kvs.get(("put", kv.key)) != kv:
-                return str(kv)
-        return ""
+                return kv
+        return None
 
     def _write(self, revision: int, op: Operation, index: int) -> bool:
         if not self._revoked(2 * revision, index):
@@ -278,7 +270,7 @@ class _Replay:
         if index < 0 and response != op.response:
             return self._fail(revision, "a write was answered wrongly", _instead(op, response))
         unseen = self._unseen(revision, changes)
-        if unseen:
+        if unseen is not None:
             return self._fail(revision, "a change was seen that nobody made", f"{unseen}\n  {op}")
         self.changes[revision] = changes
         if type(response) is V2Response:
@@ -286,7 +278,7 @@ class _Replay:
         else:
             self.v2.pop(revision, None)
         if index >= 0:
-            self.used |= 1 << index
+            self.pool.use(index)
             self.placed.append((revision, index))
         return True
 
@@ -335,7 +327,7 @@ class _Replay:
             choice = self.choices[-1]
             while self.placed and self.placed[-1][0] >= choice.revision:
                 _, index = self.placed.pop()
-                self.used &= ~(1 << index)
+                self.pool.give_back(index)
             self.model.undo(choice.mark)
             if self._choose():
                 return choice.revision

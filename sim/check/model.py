@@ -14,6 +14,7 @@ Source: the semantics of etcd's v3 KV service.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Iterable
 from typing import Any
 
 from sim.check.history import (
@@ -199,6 +200,10 @@ class Model:
 
     # ---- state ----
 
+    def leases(self) -> Iterable[int]:
+        """The leases that have keys now."""
+        return self._attached.keys()
+
     def keys_of_lease(self, lease: int) -> list[bytes]:
         """The keys attached to a lease now, ascending."""
         return sorted(self._attached.get(lease, ()))
@@ -231,7 +236,10 @@ class Model:
         if before is not None:
             self.fingerprint -= hash(before)
             if before.lease:
-                self._attached[before.lease].discard(key)
+                attached = self._attached[before.lease]
+                attached.discard(key)
+                if not attached:
+                    del self._attached[before.lease]
         if after is not None:
             self.fingerprint += hash(after)
             if after.lease:
