@@ -476,4 +476,10 @@ NO_SERVER = [
     Step(f"get a {SOON}", env={"ETCDCTL_ENDPOINTS": "unix:/nonexistent.sock"}),
 ]
 
-SCRIPT = [*PROGRAM, *SETTINGS, *KV, *TXN, *LEASE, *WATCH, *MAINTENANCE, *ODD, *NO_SERVER]
+ACCESS = [
+    Step("put door open --user root:secret"),
+    Step("get door --user root --password secret"),
+    Step("del door --user root:secret"),
+]
+
+SCRIPT = [*PROGRAM, *SETTINGS, *ACCESS, *KV, *TXN, *LEASE, *WATCH, *MAINTENANCE, *ODD, *NO_SERVER]

@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from petcd.api.http import HttpEndpoints
 from petcd.api.v2.endpoints import V2Endpoints
+from petcd.api.v3.auth import AuthService
 from petcd.api.v3.cluster import ClusterService
 from petcd.api.v3.gate import Gate
 from petcd.api.v3.health import HealthService
@@ -168,7 +169,8 @@ class Server:
     async def _listen(self, sockets: list[socket.socket], engine: Engine) -> None:
         config, runtime = self.config, engine.runtime
         router = Router()
-        for service in (KvService, LeaseService, ClusterService, MaintenanceService, HealthService):
+        services = (KvService, LeaseService, ClusterService, MaintenanceService)
+        for service in (*services, AuthService, HealthService):
             service(runtime).register(router)
         WatchService(engine.hub).register(router)
         runtime.after_turn.append(Gate(runtime, router, config.election_ms / 1000).look)
