@@ -16,7 +16,7 @@ Source: etcd's quota and alarm appliers.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -80,15 +80,30 @@ class AlarmRecord:
     def raised(self) -> list[tuple[int, int]]:
         """(revision when the alarm was raised, at the latest; when it still was, at least)."""
         found: list[tuple[int, int]] = []
-        is_on = False
+        before: set[int] = set()
         for applied in sorted(self._states):
             state = self._states[applied]
-            if state.raised and is_on:
+            if not before.isdisjoint(state.raised):
                 found[-1] = (found[-1][0], state.revision)
-            elif state.raised:
+            elif state.raised:  # perhaps after a moment without any, in what nobody looked at
                 found.append((state.revision, state.revision))
-            is_on = bool(state.raised)
+            before = set(state.raised)
         return found
+
+
+class Embargo:
+    """Where nothing was put: evidence for `linear`, of writes whose outcome is unknown."""
+
+    def __init__(self, record: AlarmRecord | None) -> None:
+        self._spans = [] if record is None else record.raised()
+        self._firsts = [first for first, _ in self._spans]
+
+    def denies(self, revision: int, changes: Iterable[Event]) -> bool:
+        """Whether one of the changes is a put while the alarm was raised."""
+        place = bisect_left(self._firsts, revision) - 1
+        if place < 0 or revision > self._spans[place][1]:
+            return False
+        return any(event.kind == "put" for event in changes)
 
 
 def check(

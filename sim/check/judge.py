@@ -1,6 +1,6 @@
 """All checkers of a history in their order: what one finds out is evidence for the next.
 
-refusals ---> alarms --|
+refusals ---> alarms --|  alarms raised
 watchers saw ----> linear ----> what happened ----> watching, alarms, v2_judge
                       |-------> leases that ended -> leases
 hashes, members ----------------------------------> hashes
@@ -8,13 +8,13 @@ hashes, members ----------------------------------> hashes
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from math import inf
 from typing import NamedTuple
 
 from sim.check import alarms, hashes, leases, linear, v2_judge, watching
-from sim.check.alarms import AlarmRecord
-from sim.check.history import Compact, History, Violation
+from sim.check.alarms import AlarmRecord, Embargo
+from sim.check.history import Compact, Event, History, Violation
 from sim.check.model import has_written
 from sim.check.silence import Silence
 
@@ -50,7 +50,12 @@ def judge(
     seen = watching.seen_events(history.watchers, answered)
     operations = alarms.settled(history.operations, seen)
     told = v2_judge.told(history.v2_watches)
-    verdict = linear.check(operations, seen, Silence(history.watchers).denies, told)
+    silence, embargo = Silence(history.watchers), Embargo(alarm_record)
+
+    def denies(revision: int, changes: Sequence[Event]) -> bool:
+        return silence.denies(revision, changes) or embargo.denies(revision, changes)
+
+    verdict = linear.check(operations, seen, denies, told)
     violations = list(verdict.violations)
     truth = None if verdict.violations or verdict.undecided else verdict.changes
     compacted = max(

@@ -6,6 +6,7 @@ from sim.check import alarms
 from sim.check import history as h
 from sim.check.alarms import EXCESS_BYTES_MAX, AlarmRecord
 from sim.check.invariants import Broken
+from sim.check.judge import judge
 from sim.check.v2_records import V2Get
 
 QUOTA = 1000
@@ -59,6 +60,37 @@ def test_nothing_is_put_while_the_alarm_is_raised() -> None:
     assert alarms.check([], {2: [put], 3: [delete], 5: [put]}, record) == []
     (found,) = alarms.check([], {3: [put]}, record)
     assert found.law == "a write in spite of the alarm"
+
+
+def test_alarms_of_other_members_may_have_a_moment_without_between_them() -> None:
+    record = AlarmRecord(QUOTA)
+    for applied, revision, raised in ((2, 2, (7,)), (3, 3, (7, 8)), (5, 4, (8,)), (9, 7, (7,))):
+        record.look(1, applied, revision, raised, 0)
+    assert record.raised() == [(2, 4), (7, 7)]
+
+
+def test_a_write_of_unknown_outcome_was_not_done_while_the_alarm_was_raised() -> None:
+    """Nobody saw revisions 3 and 5: the put was one of them, and the end of a lease the other."""
+    history = h.History()
+    for call_s, request, response, revision in (
+        (0.0, h.Put(b"a", b"1", lease=9), h.PutResponse(), 2),
+        (0.3, PUT, None, 0),
+        (1.0, h.Put(b"b", b"2"), h.PutResponse(), 4),
+        (3.0, h.Put(b"c", b"3"), h.PutResponse(), 6),
+        (4.0, h.Range(b"a"), h.RangeResponse((), 0), 6),
+    ):
+        return_s = None if response is None else call_s + 0.1
+        history.operations.append(
+            h.Operation(1, 1, 1, call_s, request, return_s, response, revision)
+        )
+    for first, last in ((2, 3), (4, 5)):
+        record = AlarmRecord(QUOTA)
+        record.look(1, 5, first, (7,), 0)
+        record.look(1, 6, last, (7,), 0)
+        assert judge(history, alarm_record=record).violations == []
+    record.look(1, 4, 2, (7,), 0)
+    laws = [each.law for each in judge(history, alarm_record=record).violations]
+    assert laws == ["a write in spite of the alarm"]
 
 
 def test_what_frees_space_is_never_refused_for_want_of_it() -> None:
