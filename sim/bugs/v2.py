@@ -35,8 +35,9 @@ def _ended_a_little_early() -> list[Patch]:
 def _old_time_ends_the_new_node() -> list[Patch]:
     """A node that was written again still goes when the first one was to go."""
 
-    def drop_lease(self: V2View, lease: int) -> None:
+    def end_lost_leases(self: V2View) -> None:
         """Its time stays among the expiries."""
+        self._lessor.loosened.clear()
 
     def sync(self: V2View, cutoff_ns: int) -> None:
         while (lease := self.expiries.pop_due(cutoff_ns)) is not None:
@@ -45,7 +46,10 @@ def _old_time_ends_the_new_node() -> list[Patch]:
             if node is not None:
                 self._remove(nodes.EXPIRE, node)
 
-    return [Patch(V2View, "_drop_lease", drop_lease), Patch(V2View, "_sync", sync)]
+    return [
+        Patch(V2View, "end_lost_leases", end_lost_leases),
+        Patch(V2View, "_sync", sync),
+    ]
 
 
 def _refresh_changes_nothing() -> list[Patch]:
@@ -85,11 +89,11 @@ def _nobody_looks_at_the_time() -> list[Patch]:
 def _orphans_end_where_they_are_known() -> list[Patch]:
     """Who has not restarted since ends a lease whose node API 3 has overwritten."""
 
-    def sync(self: V2View, cutoff_ns: int) -> None:
-        while (lease := self.expiries.pop_due(cutoff_ns)) is not None:
-            self._expire(lease)
+    def end_lost_leases(self: V2View) -> None:
+        """They end when their time is over."""
+        self._lessor.loosened.clear()
 
-    return [Patch(V2View, "_sync", sync)]
+    return [Patch(V2View, "end_lost_leases", end_lost_leases)]
 
 
 def _only_values_are_compared() -> list[Patch]:

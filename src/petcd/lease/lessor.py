@@ -128,6 +128,8 @@ class Lessor:
         # Whether the last call of `expired` ended before it had looked at everything that is due,
         # though it found fewer than asked for.
         self.unfinished = False
+        # Leases that lost a key; whoever applies log entries takes them out after each.
+        self.loosened: set[int] = set()
         self._backend = backend
         self._ttl_s_min = ttl_s_min
         self._revoke_rate = revoke_rate
@@ -154,6 +156,7 @@ class Lessor:
         """
         self.demote()
         self._leases.clear()
+        self.loosened.clear()
         for key, value in self._backend.scan(BUCKET, b"", None):
             stored = _decode(key, value)
             ttl_s = max(stored.TTL, self._ttl_s_min)
@@ -235,6 +238,7 @@ class Lessor:
         lease = self._leases.get(lease_id)
         if lease is not None and lease.keys is not None:
             lease.keys.discard(key)
+            self.loosened.add(lease_id)
 
     def keys(self, lease_id: int) -> list[bytes]:
         """Keys of a lease, sorted. Raises LeaseNotFound."""

@@ -121,17 +121,20 @@ class Applier:
             request_id, field_number, body = parse_internal(data)
         except DecodeError:
             return self._bare(Request.decode(data))
+        outcome: Outcome
         try:
             if field_number == PUT:
-                return request_id, self._put(body)
-            if field_number == TXN:
-                return request_id, self._txn(request_id, body)
-            handler = self._handlers.get(field_number)
-            if handler is None:
-                return request_id, NotSupported(field_number)
-            return request_id, handler(body)
+                outcome = self._put(body)
+            elif field_number == TXN:
+                outcome = self._txn(request_id, body)
+            else:
+                handler = self._handlers.get(field_number)
+                outcome = NotSupported(field_number) if handler is None else handler(body)
         except (MvccError, LeaseError, V2Refused, NoSpace, ClusterCorrupt, DecodeError) as refusal:
-            return request_id, refusal
+            outcome = refusal
+        if self.lessor.loosened:
+            self.v2.end_lost_leases()
+        return request_id, outcome
 
     def _bare(self, request: Request) -> tuple[int, Outcome]:
         """An entry of an etcd member's that is no internal request; see `bare_requests`."""

@@ -97,6 +97,14 @@ def test_a_detached_key_is_not_deleted_with_the_lease(lessor):
     assert lessor.revoke(7) == [b"stays"]
 
 
+def test_a_lease_that_lost_a_key_is_noted(lessor):
+    for lease in (7, 8):
+        lessor.grant(lease, 60, 0.0)
+        lessor.attach(lease, b"k%d" % lease)
+    lessor.detach(8, b"k8")
+    assert lessor.loosened == {8}
+
+
 def test_attaching_to_and_detaching_from_an_unknown_lease_changes_nothing(lessor):
     lessor.attach(9, b"k")
     lessor.detach(9, b"k")

@@ -2,14 +2,17 @@
 
 import pytest
 
-from petcd.member.apply import ALARM, DELETE_RANGE, LEASE_REVOKE, PUT, V2
+from petcd.member.apply import ALARM, DELETE_RANGE, LEASE_REVOKE, PUT, TXN, V2
 from petcd.member.errors import NoSpace
 from petcd.member.v2 import errors
 from petcd.mvcc.errors import LeaseNotFound as MvccLeaseNotFound
 from petcd.wire.kv import (
+    Compare,
     DeleteRangeRequest,
     PutRequest,
     RangeRequest,
+    RequestOp,
+    TxnRequest,
 )
 from petcd.wire.lease import LeaseRevokeRequest
 from petcd.wire.maintenance import AlarmAction, AlarmRequest, AlarmType
@@ -320,12 +323,34 @@ def test_a_later_write_takes_the_time_to_live_away(tree):
         path = f"/k{number}"
         tree.put(path, "1", Expiration=NOW + SECOND)
         write(path)
-        # The lease of what v3 overwrote ends by itself.
-        assert len(tree.rig.member.lessor) == (number == 3)
+        assert len(tree.rig.member.lessor) == 0
         tree.sync(NOW + 2 * SECOND)
         node = tree.view.file(path.encode())
         assert (node.value, node.expiration_ns) == (b"2", 0)
-    assert len(tree.rig.member.lessor) == 1
+
+
+def test_nodes_that_v3_wrote_over_or_deleted_leave_nothing_behind(tree):
+    tree.put("/k", "v")
+    row_bytes = tree.rig.backend.size_in_use()
+    compares = Compare(key=b"/k", version=0)
+    removal = RequestOp(request_delete_range=DeleteRangeRequest(key=b"/k"))
+    for write in (
+        lambda: tree.v3_put(b"/k", b"w"),
+        lambda: tree.rig.request(DELETE_RANGE, DeleteRangeRequest(key=b"/", range_end=b"0")),
+        lambda: tree.rig.request(TXN, TxnRequest(compare=[compares], failure=[removal])),
+    ):
+        for _ in range(20):
+            tree.put("/k", "v", Expiration=NOW + 1000 * SECOND)
+            write()
+        assert (len(tree.rig.member.lessor), len(tree.view.expiries)) == (0, 0)
+    store = tree.rig.member.store
+    store.compact(store.revision)
+    for _ in store.compaction_steps():
+        pass
+    for _ in tree.view.notes.trim_steps(store):
+        pass
+    tree.rig.backend.commit()
+    assert tree.rig.backend.size_in_use() < row_bytes + 200
 
 
 @pytest.mark.parametrize("restarts", [False, True])
@@ -334,17 +359,18 @@ def test_what_becomes_of_a_lease_without_its_node_is_the_same_after_a_restart(tr
     (lease,) = tree.rig.member.lessor.leases()
     tree.put("/deleted", "1", Expiration=NOW + SECOND)
     tree.put("/kept", "1", Expiration=NOW + SECOND)
-    tree.v3_put(b"/written", b"2")
     tree.v3_put(b"/other", b"3", lease=lease)
+    tree.v3_put(b"/written", b"2")
     tree.rig.request(DELETE_RANGE, DeleteRangeRequest(key=b"/deleted"))
     tree.rig.request(PUT, PutRequest(key=b"/kept", value=b"4", ignore_lease=True))
     if restarts:
         tree.rig.restart(True)
     tree.sync(NOW + 2 * SECOND)
     assert tree.v3_keys() == [b"/kept", b"/other", b"/written"]
-    assert len(tree.rig.member.lessor) == 3
+    assert len(tree.rig.member.lessor) == 2
     tree.put("/kept", "5")
-    assert len(tree.rig.member.lessor) == 3
+    tree.rig.request(DELETE_RANGE, DeleteRangeRequest(key=b"/other"))
+    assert len(tree.rig.member.lessor) == 2
 
 
 def test_the_leases_of_what_lies_in_a_directory_go_with_it(tree):

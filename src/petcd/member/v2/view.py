@@ -199,11 +199,8 @@ class V2View:
         if prev_kv is None:
             return self._place(nodes.SET, path, value, False, 0, 0, False)
         self._check_ancestors(path)
-        pair = decode_kv(prev_kv)
-        prev = self._node_of(*pair)
+        prev = self.node_of(prev_kv)
         revision = store.put_plain(path, value)
-        if prev.expiration_ns:
-            self._drop_lease(pair[5])
         return Event(nodes.SET, Node(path, value, False, revision, revision), prev, revision)
 
     def _set(self, path: bytes, request: Request) -> Event:
@@ -253,7 +250,6 @@ class V2View:
         prev = self.file(path)
         if prev is None and self.is_directory(path):
             raise NotAFile(paths.text_of(path), self.store.revision)
-        old_lease = self._own_lease(path)
         revision = self.store.revision + 1
         puts = [
             (marker, b"", 0)
@@ -265,7 +261,6 @@ class V2View:
         puts.append((note.key, b"" if is_dir else value, lease))
         self._write([path] if is_dir and prev is not None else [], puts)
         self.notes.put(revision, note)
-        self._drop_lease(old_lease)
         node = Node(path, None if is_dir else value, is_dir, revision, revision, expiration_ns)
         return Event(action, node, prev, revision)
 
@@ -307,11 +302,9 @@ class V2View:
         expiration_ns = _expiration(request)
         revision = self.store.revision + 1
         note = Note(action, path, is_dir, prev.created, expiration_ns, bool(request.Refresh))
-        old_lease = self._own_lease(note.key)
         lease = self._grant(revision, expiration_ns, request.Time)
         self._write([], [(note.key, b"" if is_dir else value, lease)])
         self.notes.put(revision, note)
-        self._drop_lease(old_lease)
         created = prev.created
         node = Node(path, None if is_dir else value, is_dir, revision, created, expiration_ns)
         return Event(action, node, prev, revision)
@@ -341,12 +334,8 @@ class V2View:
         """Take a file, or a directory with all that is in it, out of the store."""
         path, is_dir = prev.path, prev.is_dir
         keys = self._keys_below(path) if is_dir else [path]
-        # Without expiries no key has a lease of its own, and a large directory goes quickly.
-        leases = [self._own_lease(key) for key in keys] if len(self.expiries) else []
         revision = self.store.delete_keys([*keys, *more_keys])
         self.notes.put(revision, Note(action, path, is_dir, prev.created))
-        for lease in leases:
-            self._drop_lease(lease)
         return Event(action, Node(path, None, is_dir, revision, prev.created), prev, revision)
 
     def _keys_below(self, path: bytes) -> list[bytes]:
@@ -354,18 +343,29 @@ class V2View:
         return self.store.keys_below(path + b"/")
 
     def _sync(self, cutoff_ns: int) -> None:
-        """End the nodes whose time is over, the earliest first.
-
-        A lease that lost its node is left to end by itself: who restarted does not know its time.
-        """
+        """End the nodes whose time is over, the earliest first."""
         while (lease := self.expiries.pop_due(cutoff_ns)) is not None:
-            if self._lessor.exists(lease) and self._owned_keys(lease):
-                self._expire(lease)
+            self._expire(lease)
+            self.end_lost_leases()
 
     def end_lease(self, lease: int) -> None:
         """A lease of v2 was revoked by itself: its node expires now."""
         self.expiries.discard(lease)
         self._expire(lease)
+
+    def end_lost_leases(self) -> None:
+        """After each change: a lease of v2 whose node went, or was written again, goes with it.
+
+        One that v3 hung keys on is left to end by itself, and is v3's from now on.
+        """
+        loosened = sorted(self._lessor.loosened)
+        self._lessor.loosened.clear()
+        for lease in loosened:
+            if lease not in self.expiries or self._owned_keys(lease):
+                continue
+            self.expiries.discard(lease)
+            if not self._lessor.keys(lease):
+                self._lessor.revoke(lease)
 
     def _expire(self, lease: int) -> None:
         """Revoke a lease that is no longer among the expiries; its node goes as one event."""
@@ -415,12 +415,6 @@ class V2View:
         self._lessor.grant(lease, lease_ttl_s(expiration_ns, asked_ns), self._now_s)
         self.expiries.add(lease, expiration_ns)
         return lease
-
-    def _drop_lease(self, lease: int) -> None:
-        """End a lease of v2 whose node got another one or none, unless v3 hung keys on it."""
-        if self._lessor.exists(lease) and not self._lessor.keys(lease):
-            self.expiries.discard(lease)
-            self._lessor.revoke(lease)
 
     def _write(self, deletes: list[bytes], puts: list[tuple[bytes, bytes, int]]) -> None:
         """Deletes and puts under one revision."""
