@@ -86,7 +86,7 @@ def event(said: dict[str, Any], epoch_s: int) -> tuple[v2.V2Response, tuple[v2.V
             one["key"].encode(),
             one.get("value", "").encode(),
             one["modifiedIndex"],
-            one["createdIndex"],
+            one.get("createdIndex", 0),
         )
         for one in nodes
     ]

@@ -230,6 +230,10 @@ class Store:
         """The key's pair before a change; None when there was none or it is compacted."""
         return prev_kv(self._space, change)
 
+    def prev_revision(self, change: Change) -> tuple[int, int] | None:
+        """The ``prev_revision`` of a change whose history was read without."""
+        return self._space.index.at(change.key, change.revision - 1)
+
     def history(
         self, start_revision: int, end_revision: int, with_prev: bool = True
     ) -> Iterator[Change]:

@@ -4,6 +4,7 @@ import pytest
 
 from petcd.member.apply import DELETE_RANGE, PUT, TXN, V2
 from petcd.member.v2.errors import HistoryCleared
+from petcd.member.v2.nodes import Node
 from petcd.member.v2.watch import V2Watchers
 from petcd.wire.kv import DeleteRangeRequest, PutRequest, RequestOp, TxnRequest
 from petcd.wire.v2request import Request
@@ -189,12 +190,12 @@ def test_what_is_compacted_is_refused_and_what_is_left_is_told(watched):
     for _ in store.compaction_steps():
         pass
     with pytest.raises(HistoryCleared) as caught:
-        watched.watch("/k", since=5)
-    assert caught.value.cause == "the requested history has been cleared [6/5]"
+        watched.watch("/k", since=6)  # readable, but not what was there before
+    assert caught.value.cause == "the requested history has been cleared [7/6]"
     assert caught.value.index == watched.index
-    seen = watched.watch("/k", since=6)
+    seen = watched.watch("/k", stream=False, since=7)
     watched.catch_up()
-    assert len(seen) == 6
+    assert (seen.last.node.value, seen.last.prev.value) == (b"5", b"4")
 
 
 def test_a_watch_whose_history_is_compacted_on_the_way_ends(watched):
@@ -206,6 +207,37 @@ def test_a_watch_whose_history_is_compacted_on_the_way_ends(watched):
     watched.catch_up()
     assert seen == [None]
     assert seen.watch.ended
+
+
+def test_events_are_whole_though_a_compaction_came_in_the_same_batch(watched):
+    """As on a member that catches up: it hears of all that after the last of it."""
+    watched.put("/k", "1")
+    watched.put("/l", "1")
+    events = []
+    watched.watchers.add(b"/", True, True, 0, events.append)
+    watched.rig.request(DELETE_RANGE, DeleteRangeRequest(key=b"/k"))
+    watched.rig.request(V2, Request(Method="PUT", Path="/1/l", Val="2", PrevExist=True))
+    watched.rig.request(PUT, PutRequest(key=b"/m", value=b"new"))
+    watched.member.store.compact(watched.index)
+    watched.watchers.notify(watched.member.store.take_changes())
+    told = [(event.action, event.node.created, event.prev) for event in events]
+    assert repr(told) == repr(
+        [
+            ("delete", 2, Node(b"/k", b"1", False, 2, 2)),
+            ("update", 3, Node(b"/l", b"1", False, 3, 3)),
+            ("set", 6, None),
+        ]
+    )
+
+
+def test_a_watch_that_reaches_the_compacted_index_on_the_way_ends(watched):
+    for value in range(1000):
+        watched.put("/k", str(value))
+    seen = watched.watch("/other", since=2)
+    watched.watchers.catch_up_step()
+    watched.member.store.compact(seen.watch.next_revision)
+    watched.catch_up()
+    assert seen == [None]
 
 
 def test_removed_and_closed_watches_hear_nothing_more(watched):

@@ -137,5 +137,5 @@ def test_compaction_takes_the_notes_along_and_old_watches_get_401(start):
     assert [revision for revision, _ in notes.scan()] == [7]
     status, headers, body = ask(member, "GET", "/k?wait=true&waitIndex=3")
     assert (status, headers["X-Etcd-Index"], body["errorCode"]) == (400, "7", 401)
-    assert body["cause"] == "the requested history has been cleared [7/3]"
+    assert body["cause"] == "the requested history has been cleared [8/3]"
     assert ask(member, "GET", "/k")[2]["node"]["createdIndex"] == 2

@@ -9,9 +9,9 @@ with an underscore; and, when a directory went away, for all watchers below it. 
 is a `set`, one that it deleted a `delete`; markers of directories are events only when a note says
 so, and refreshes are none.
 
-History is the store's, so a watcher may begin at every revision that is not compacted; etcd keeps
-1000 events. Invariants: a watcher is told each event from its index on once and in order, or it
-ends; a step reads a bounded number of changes.
+History is the store's, so a watcher may begin at every revision above the compacted one, of which
+the pair before it is gone; etcd keeps 1000 events. Invariants: a watcher is told each event from
+its index on once and in order, whole, or it ends; a step reads a bounded number of changes.
 
 It does not know HTTP, and keeps no event. Source: etcd's v2 store (watcher hub, event history).
 """
@@ -27,10 +27,8 @@ from petcd.member.v2.errors import HistoryCleared
 from petcd.member.v2.nodes import Event, Node
 from petcd.member.v2.notes import Note
 from petcd.member.v2.view import V2View
-from petcd.mvcc.errors import MvccError
 from petcd.mvcc.revision import DELETE, Change
 from petcd.wire.hot import decode_kv
-from petcd.wire.kv import RangeRequest
 
 # Changes read for one watcher in one step: 1 to 2 ms.
 SLICE_CHANGES = 400
@@ -97,9 +95,9 @@ class V2Watchers:
         Nothing is delivered before this returns.
         """
         store = self._store
-        compacted = max(store.compact_revision, 0)
-        if 0 < since < compacted:
-            cause = f"the requested history has been cleared [{compacted}/{since}]"
+        oldest = max(store.compact_revision, 0) + 1
+        if 0 < since < oldest:
+            cause = f"the requested history has been cleared [{oldest}/{since}]"
             raise HistoryCleared(cause, store.revision)
         watch = V2Watch(path, recursive, stream, since or store.revision + 1, deliver)
         self._view.stats.watchers += 1
@@ -198,7 +196,7 @@ class V2Watchers:
             watch = next(iter(self._behind))
             del self._behind[watch]
             self._behind[watch] = None
-            if watch.next_revision < self._store.compact_revision:
+            if watch.next_revision <= self._store.compact_revision:
                 self._end(watch)
             else:
                 self._read(watch)
@@ -259,17 +257,17 @@ class V2Watchers:
     ) -> Event:
         if note is None:
             assert change is not None, revision
-            prev = self._before(path, revision)
+            prev = self._before(change)
             if change.kind == DELETE:
                 created = prev.created if prev is not None else 0
                 node = Node(path, None, False, revision, created)
                 return Event(nodes.DELETE, node, prev, revision)
             value = decode_kv(change.kv)[4]
             return Event(nodes.SET, Node(path, value, False, revision, revision), prev, revision)
-        prev = None if note.action == nodes.CREATE else self._before(note.key, revision)
+        prev = None if change is None or note.action == nodes.CREATE else self._before(change)
         if prev is None and note.is_dir and note.action == nodes.SET:
-            if any(c.key == path for c in changes):
-                prev = self._before(path, revision)
+            file = next((c for c in changes if c.key == path), None)
+            prev = None if file is None else self._before(file)
         elif prev is None and note.is_dir and note.action != nodes.CREATE:
             prev = Node(path, None, True, 0, 0)
         if note.action in _REMOVALS:
@@ -280,13 +278,11 @@ class V2Watchers:
         node = Node(path, put, note.is_dir, revision, created, note.expiration_ns)
         return Event(note.action, node, prev, revision)
 
-    def _before(self, key: bytes, revision: int) -> Node | None:
-        """The node of a key before a revision; None when there was none or it is compacted."""
-        try:
-            kvs = self._store.range(RangeRequest(key=key, revision=revision - 1)).kvs
-        except MvccError:
-            return None
-        return self._view.node_of(kvs[0]) if kvs else None
+    def _before(self, change: Change) -> Node | None:
+        """The node of a change's key before it; None when there was none."""
+        row = change.prev_revision or self._store.prev_revision(change)
+        kv = None if row is None else self._store.kv_at(*row)
+        return None if kv is None else self._view.node_of(kv)
 
 
 def _directory_gone(note: Note | None) -> bool:
