@@ -176,6 +176,26 @@ class Case:
             revision -= 1
         return self.writers[revision].call_s if revision in self.writers else 0.0
 
+    def pasts(self) -> dict[int, list[int]]:
+        """By gap: the revisions before it that are still read at it or later."""
+        until: dict[int, int] = {}
+        for revision, ops in [*self.readers.items(), *((r, [w]) for r, w in self.writers.items())]:
+            for past in {past for op in ops for past in _asked(op.request) if past < revision}:
+                until[past] = max(revision, until.get(past, 0))
+        asked = sorted(until)
+        pasts: dict[int, list[int]] = {}
+        place = 0
+        active: list[int] = []
+        for revision in range(FIRST_REVISION + 1, self.last_revision + 1):
+            if revision in self.writers:
+                continue
+            first = place
+            while place < len(asked) and asked[place] < revision:
+                place += 1
+            active = [past for past in active + asked[first:place] if until[past] >= revision]
+            pasts[revision] = active
+        return pasts
+
     # ---- real time ----
 
     def check_times(self) -> list[Violation]:
@@ -264,6 +284,15 @@ def _puts(request: Any) -> Iterable[Put]:
     elif type(request) is Txn:
         for one in request.then + request.otherwise:
             yield from _puts(one)
+
+
+def _asked(request: Any) -> Iterable[int]:
+    """The revisions that a request wants to read at."""
+    if type(request) is Range and request.revision:
+        yield request.revision
+    elif type(request) is Txn:
+        for one in request.then + request.otherwise:
+            yield from _asked(one)
 
 
 def is_stale(request: Any) -> bool:

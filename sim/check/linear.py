@@ -12,8 +12,9 @@ order of what was answered is known, up to reads of one revision, which commute:
 
 A gap is filled by what was seen of its revision (in any response, or by a watcher), by what a
 watcher would have seen and did not, by real time, and for the rest by search: each candidate is
-tried, with a memo on (revision, data, candidates used). So a history without open questions costs
-one pass, and the search only what is unknown.
+tried, with a memo on (revision, data, candidates used, data at those past revisions that later
+reads ask for). So a history without open questions costs one pass, and the search only what is
+unknown.
 
 Serializable reads may be stale: they must equal the state at their revision, which must not lie in
 the future. And within a session no response may be older than one before.
@@ -26,7 +27,7 @@ Source: Wing and Gong 1993 and Lowe 2017 for the search; the ranks are what etcd
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -129,13 +130,16 @@ class _Replay:
         self.pool = Pool(case)
         self.floors = case.floors()
         self.dues = case.dues()
+        self.pasts = case.pasts()
         self.tries = 0
         self.placed: list[tuple[int, int]] = []
         """(revision, i) of the filled gaps, ascending."""
         self.changes: dict[int, list[Event]] = {}
         self.v2: dict[int, V2Done] = {}
         self.choices: list[_Choice] = []
-        self.failed: set[tuple[int, int, int]] = set()
+        self.failed: set[Hashable] = set()
+        self.prints: dict[int, int] = {}
+        """The data's fingerprint at each revision so far."""
         self.deepest: tuple[int, Violation] | None = None
         gaps = case.last_revision - FIRST_REVISION - len(case.writers)
         self.steps_max = case.last_revision + STEPS_MAX
@@ -180,7 +184,7 @@ class _Replay:
         writer = self.case.writers.get(revision)
         if writer is not None:
             return self._write(revision, writer, -1) and self._look(revision)
-        state = (revision, self.model.fingerprint, self.pool.fingerprint)
+        state = self._state(revision)
         if state in self.failed:
             return False
         options = self._candidates(revision)
@@ -193,6 +197,12 @@ class _Replay:
         self.failed.add(state)  # unless one of the options succeeds: then nobody comes back
         self.choices.append(_Choice(revision, self.model.mark(), options))
         return self._choose()
+
+    def _state(self, revision: int) -> Hashable:
+        """All that matters from here on: the data, what is still open, and of the past what later
+        reads ask for."""
+        pasts = tuple([self.prints[past] for past in self.pasts[revision]])
+        return revision, self.model.fingerprint, self.pool.fingerprint, pasts
 
     def _choose(self) -> bool:
         choice = self.choices[-1]
@@ -286,6 +296,7 @@ class _Replay:
         """All reads of this revision see the present data."""
         if not self._revoked(2 * revision + 1, -1):
             return False
+        self.prints[revision] = self.model.fingerprint
         known: dict[Any, Any] = {}
         for op in self.case.readers.get(revision, ()):
             request = op.request

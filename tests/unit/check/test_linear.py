@@ -118,6 +118,27 @@ GOOD: dict[str, list[Operation]] = {
     "the future is refused": [op(7, 8, Range(b"k", revision=2), Refused(FUTURE_REVISION))],
 }
 
+
+def forgotten_order(remained: bytes) -> list[Operation]:
+    """Two deletes and a put that nobody answered; of their order only a late read of the past tells
+    something: which key remained after the first delete."""
+    answer = KeyValue(remained, b"x", 2 if remained == b"a" else 3, 2 if remained == b"a" else 3, 1)
+    return [
+        put(1, 2, b"x", 2, b"a"),
+        put(3, 4, b"x", 3, b"b"),
+        op(5, None, Delete(b"a")),
+        op(6, None, Delete(b"b")),
+        op(7, 8, Range(b"a", b"c"), RangeResponse((), 0), 5),
+        op(9, None, Put(b"c", b"1")),
+        op(10, None, Put(b"d", b"2")),
+        op(11, 12, Range(b"a", b"c", revision=4), RangeResponse((answer,), 1), 6),
+    ]
+
+
+GOOD["a read of the past tells which of two deletes was the first"] = forgotten_order(b"a")
+GOOD["a read of the past tells that it was the other one"] = forgotten_order(b"b")
+
+
 BAD: dict[str, tuple[str, list[Operation]]] = {
     "a stale read": ("a stale read", [put(1, 2, b"a", 2), get(3, 4, None, 1)]),
     "reads that go back": (
