@@ -50,7 +50,7 @@ def judge(
     seen = watching.seen_events(history.watchers, answered)
     operations = alarms.settled(history.operations, seen)
     told = v2_judge.told(history.v2_watches)
-    silence, embargo = Silence(history.watchers), Embargo(alarm_record)
+    silence, embargo = Silence(history.watchers, history.v2_watches), Embargo(alarm_record)
 
     def denies(revision: int, changes: Sequence[Event]) -> bool:
         return silence.denies(revision, changes) or embargo.denies(revision, changes)

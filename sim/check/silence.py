@@ -2,17 +2,23 @@
 
     watch of k from 5:   event at 7   event at 12      revisions 5, 6 and 8 to 11 left k alone
 
+    watch of k:   event at 12, before it the pair of 7     revisions 8 to 11 left k alone
+
 A write whose outcome is unknown may have made a revision that nobody answered for; which one it
-was is a guess as long as nothing was seen of it. A watcher's silence rules guesses out.
+was is a guess as long as nothing was seen of it. A watcher's silence rules guesses out, and so does
+what it was told of the pair before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from sim.check.history import Event, Watch, Watcher
 from sim.check.model import within
+from sim.check.v2_records import V2Watch
 from sim.check.watching import begins_at
 
 
@@ -37,13 +43,41 @@ class _Span(NamedTuple):
 class Silence:
     """All watchers' silence."""
 
-    def __init__(self, watchers: Iterable[Watcher]) -> None:
+    def __init__(self, watchers: Sequence[Watcher], v2_watches: Iterable[V2Watch] = ()) -> None:
         spans = (_span(watcher) for watcher in watchers)
         self._spans = [span for span in spans if span.first and span.first <= span.last]
+        pairs = _neighbours(watchers, v2_watches)
+        self._neighbours = {key: sorted(revisions) for key, revisions in pairs.items()}
 
     def denies(self, revision: int, changes: Iterable[Event]) -> bool:
         """Whether somebody would have been told of one of the changes, and was not."""
-        return any(span.denies(revision, event) for event in changes for span in self._spans)
+        return any(
+            self._was_left_alone(event.kv.key, revision)
+            or any(span.denies(revision, event) for span in self._spans)
+            for event in changes
+        )
+
+    def _was_left_alone(self, key: bytes, revision: int) -> bool:
+        neighbours = self._neighbours.get(key, [])
+        place = bisect_left(neighbours, (revision,)) - 1
+        return place >= 0 and revision < neighbours[place][1]
+
+
+def _neighbours(
+    watchers: Iterable[Watcher], v2_watches: Iterable[V2Watch]
+) -> dict[bytes, set[tuple[int, int]]]:
+    """By key: the revisions of changes that followed each other, as watchers were told."""
+    found: dict[bytes, set[tuple[int, int]]] = defaultdict(set)
+    for watcher in watchers:
+        for message in watcher.messages:
+            for kv, prev in ((event.kv, event.prev) for event in message.events):
+                if prev is not None:
+                    found[kv.key].add((prev.mod_revision, kv.mod_revision))
+    for watch in v2_watches:
+        for event in watch.events:
+            if event.prev is not None:
+                found[event.node.key].add((event.prev.modified, event.node.modified))
+    return found
 
 
 def _span(watcher: Watcher) -> _Span:

@@ -84,3 +84,22 @@ def test_a_watcher_that_saw_nothing_rules_out_a_guess() -> None:
 
     assert history.operations.pop(2).request.key == b"b"
     assert [each.law for each in judge(history).violations] == ["a watch left out an event"]
+
+
+def test_what_a_watcher_was_told_of_the_pair_before_rules_out_a_guess() -> None:
+    """Of two puts that were never answered one was done, and the deleted pair is the first one."""
+    first = KeyValue(b"a", b"1", 2, 2, 1, 0)
+    deleted = Event("delete", KeyValue(b"a", b"", 0, 4, 0, 0), first)
+    for keys in (b"ab", b"ba"):
+        history = History()
+        put = Operation(3, 3, 1, 0.0, Put(b"a", b"1"), 0.1, PutResponse(None), 2)
+        history.operations.append(put)
+        for key in keys:
+            history.operations.append(Operation(key, key, 1, 0.2, Put(bytes([key]), b"lost")))
+        delete = Operation(3, 3, 1, 2.0, Delete(b"a"), 3.0, DeleteResponse(1), 4)
+        history.operations.append(delete)
+        watcher = history.watch(99, 99, 1, Watch(b"a", b"", 4, prev_kv=True))
+        watcher.messages.append(Message("events", 4.0, 4, (deleted,)))
+        assert not judge(history).violations
+    del history.operations[1]
+    assert [each.law for each in judge(history).violations] == ["a wrong previous key-value"]
