@@ -46,11 +46,20 @@ class Silence:
     def __init__(self, watchers: Sequence[Watcher], v2_watches: Iterable[V2Watch] = ()) -> None:
         spans = (_span(watcher) for watcher in watchers)
         self._spans = [span for span in spans if span.first and span.first <= span.last]
-        pairs = _neighbours(watchers, v2_watches)
-        self._neighbours = {key: sorted(revisions) for key, revisions in pairs.items()}
+        self._spells: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
+        self._written: dict[int, list[tuple[bytes, bytes]]] = defaultdict(list)
+        for pair in sorted(_pairs(watchers, v2_watches)):
+            self._spells[pair.key].append((pair.revision, pair.until))
+            self._written[pair.revision].append((pair.key, pair.value))
 
-    def denies(self, revision: int, changes: Iterable[Event]) -> bool:
-        """Whether somebody would have been told of one of the changes, and was not."""
+    def denies(self, revision: int, changes: Sequence[Event]) -> bool:
+        """Whether somebody would have been told of one of the changes, and was not, or was told
+        of another."""
+        written = self._written.get(revision)
+        if written is not None:
+            puts = {(event.kv.key, event.kv.value) for event in changes if event.kind == "put"}
+            if not puts.issuperset(written):
+                return True
         return any(
             self._was_left_alone(event.kv.key, revision)
             or any(span.denies(revision, event) for span in self._spans)
@@ -58,25 +67,32 @@ class Silence:
         )
 
     def _was_left_alone(self, key: bytes, revision: int) -> bool:
-        neighbours = self._neighbours.get(key, [])
-        place = bisect_left(neighbours, (revision,)) - 1
-        return place >= 0 and revision < neighbours[place][1]
+        spells = self._spells.get(key, [])
+        place = bisect_left(spells, (revision,)) - 1
+        return place >= 0 and revision < spells[place][1]
 
 
-def _neighbours(
-    watchers: Iterable[Watcher], v2_watches: Iterable[V2Watch]
-) -> dict[bytes, set[tuple[int, int]]]:
-    """By key: the revisions of changes that followed each other, as watchers were told."""
-    found: dict[bytes, set[tuple[int, int]]] = defaultdict(set)
+class _Pair(NamedTuple):
+    """Written at `revision`, and left alone until another change of its key at `until`."""
+
+    revision: int
+    until: int
+    key: bytes
+    value: bytes
+
+
+def _pairs(watchers: Iterable[Watcher], v2_watches: Iterable[V2Watch]) -> set[_Pair]:
+    """The pairs before the changes that watchers were told of."""
+    found: set[_Pair] = set()
     for watcher in watchers:
         for message in watcher.messages:
             for kv, prev in ((event.kv, event.prev) for event in message.events):
                 if prev is not None:
-                    found[kv.key].add((prev.mod_revision, kv.mod_revision))
+                    found.add(_Pair(prev.mod_revision, kv.mod_revision, kv.key, prev.value))
     for watch in v2_watches:
-        for event in watch.events:
-            if event.prev is not None:
-                found[event.node.key].add((event.prev.modified, event.node.modified))
+        for node, before in ((event.node, event.prev) for event in watch.events):
+            if before is not None:
+                found.add(_Pair(before.modified, node.modified, node.key, before.value))
     return found
 
 

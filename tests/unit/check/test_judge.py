@@ -19,6 +19,7 @@ from sim.check.history import (
     Watch,
 )
 from sim.check.judge import judge
+from sim.check.v2_records import V2Node, V2Response, V2Set, V2Watch
 
 
 def watched(seed: int) -> History:
@@ -103,3 +104,23 @@ def test_what_a_watcher_was_told_of_the_pair_before_rules_out_a_guess() -> None:
         assert not judge(history).violations
     del history.operations[1]
     assert [each.law for each in judge(history).violations] == ["a wrong previous key-value"]
+
+
+def test_what_a_v2_watch_was_told_of_the_node_before_tells_who_wrote_it() -> None:
+    """A refresh was never answered, and one revision is open: it may be the end of a node, too."""
+    a, b = b"/a", b"/b"
+    old, new = V2Node(a, b"1", 4, 2), V2Node(a, b"2", 6, 6)
+    history = History()
+    for call_s, request, response, revision in (
+        (0.0, V2Set(a, b"1", 9), V2Response("set", V2Node(a, b"1", 2, 2)), 2),
+        (0.2, V2Set(b, b"1", 9), V2Response("set", V2Node(b, b"1", 3, 3)), 3),
+        (0.4, V2Set(a, b"", 9, prev_exist="true", refresh=True), None, 0),
+        (2.0, Put(b"c", b"1"), PutResponse(None), 5),
+        (4.0, Put(a, b"2"), PutResponse(None), 6),
+    ):
+        return_s = None if response is None else call_s + 0.1
+        one = Operation(1, 1, 1, call_s, request, return_s, response, revision)
+        history.operations.append(one)
+    watch = V2Watch(1, a, 5, False, 5, (V2Response("set", new, old),))
+    history.v2_watches.append(watch)
+    assert not judge(history).violations
