@@ -21,7 +21,12 @@ class Pump:
             self._loop.call_soon(self._run)
 
     def _run(self) -> None:
-        if self._step():
+        try:
+            has_more = self._step()
+        except BaseException:
+            self._running = False  # the loop tells of it; whoever has work next starts anew
+            raise
+        if has_more:
             # A timer, not call_soon: sockets are served between two steps.
             self._loop.call_later(0, self._run)
         else:
