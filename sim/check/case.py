@@ -32,7 +32,8 @@ from sim.check.history import (
     Violation,
 )
 from sim.check.model import FIRST_REVISION, has_written, may_write, seen_kvs
-from sim.check.v2_records import Told, V2Expire, V2Get, V2Set
+from sim.check.v2_evidence import V2Evidence
+from sim.check.v2_records import V2Expire, V2Get, V2Set
 
 NOBODY = -1
 """The client of leases that end by themselves, and of nodes of API 2."""
@@ -46,9 +47,9 @@ class Case:
         self,
         operations: Sequence[Operation],
         seen: Mapping[int, Iterable[Event]],
-        v2_told: Mapping[int, Mapping[bytes, Told]],
+        v2: V2Evidence,
     ) -> None:
-        self.v2_told = v2_told
+        self.v2 = v2
         self.writers: dict[int, Operation] = {}
         self.readers: dict[int, list[Operation]] = defaultdict(list)
         self.ranked: list[Operation] = []
@@ -67,9 +68,8 @@ class Case:
             self._sort(op)
         for lease, called_s in self._leases.items():
             self.open.append(Operation(NOBODY, 0, 0, called_s, Revoke(lease)))
-        self.last_revision = max(
-            [FIRST_REVISION, *self.writers, *self.readers, *self.seen, *self.shown, *v2_told]
-        )
+        known = (self.writers, self.readers, self.seen, self.shown, v2.events, v2.nodes)
+        self.last_revision = max([FIRST_REVISION, *(revision for by in known for revision in by)])
         self.deadlines = self._deadlines()
         self.pinned = self._pinned(operations)
         """id of an open operation -> the revision at which its value was seen."""
@@ -153,7 +153,7 @@ class Case:
                     copied.add(put.key)
             if type(op.request) is V2Set and op.request.refresh:
                 copied.add(op.request.key)
-        seen = {(kv.key, kv.value): kv.mod_revision for kv in self._facts()}
+        seen = {(key, value): revision for key, value, revision in self._facts()}
         pinned: dict[int, int] = {}
         for op in self.open:
             for put in _puts(op.request):
@@ -163,12 +163,15 @@ class Case:
                     pinned[id(op)] = revision
         return pinned
 
-    def _facts(self) -> Iterable[KeyValue]:
-        """All key-values that anybody was shown."""
+    def _facts(self) -> Iterable[tuple[bytes, bytes, int]]:
+        """(key, value, revision) of all that anybody was shown."""
         for kvs in self.shown.values():
-            yield from kvs.values()
+            yield from ((kv.key, kv.value, kv.mod_revision) for kv in kvs.values())
         for events in self.seen.values():
-            yield from (event.kv for event in events if event.kind == "put")
+            kvs_put = (event.kv for event in events if event.kind == "put")
+            yield from ((kv.key, kv.value, kv.mod_revision) for kv in kvs_put)
+        for nodes in self.v2.nodes.values():
+            yield from ((node.key, node.value, node.modified) for node in nodes.values())
 
     def written_s(self, revision: int) -> float:
         """When the last answered write up to this revision was asked for."""

@@ -17,6 +17,7 @@ from sim.check.alarms import AlarmRecord, Embargo
 from sim.check.history import Compact, Event, History, Violation
 from sim.check.model import has_written
 from sim.check.silence import Silence
+from sim.check.v2_evidence import V2Evidence
 
 
 class Judgement(NamedTuple):
@@ -49,13 +50,13 @@ def judge(
     answered = {op.revision for op in history.operations if has_written(op.response)}
     seen = watching.seen_events(history.watchers, answered)
     operations = alarms.settled(history.operations, seen)
-    told = v2_judge.told(history.v2_watches)
+    v2 = V2Evidence(history.v2_watches, history.operations, v2_resting)
     silence, embargo = Silence(history.watchers, history.v2_watches), Embargo(alarm_record)
 
     def denies(revision: int, changes: Sequence[Event]) -> bool:
         return silence.denies(revision, changes) or embargo.denies(revision, changes)
 
-    verdict = linear.check(operations, seen, denies, told)
+    verdict = linear.check(operations, seen, denies, v2)
     violations = list(verdict.violations)
     truth = None if verdict.violations or verdict.undecided else verdict.changes
     compacted = max(

@@ -35,7 +35,9 @@ from sim.check.case import NOBODY, Case, with_newest_before
 from sim.check.history import Event, KeyValue, Operation, Revoke, Violation
 from sim.check.model import FIRST_REVISION, Model, may_write
 from sim.check.pool import Pool
-from sim.check.v2_records import Told, V2Response
+from sim.check.v2_evidence import V2Evidence
+from sim.check.v2_model import events_of
+from sim.check.v2_records import V2Response
 
 STEPS_MAX = 300_000
 """Revisions replayed again, in all wrong branches of the search together, before giving up."""
@@ -70,17 +72,17 @@ def check(
     operations: Sequence[Operation],
     seen: Mapping[int, Iterable[Event]] | None = None,
     denies: Denial | None = None,
-    v2_told: Mapping[int, Mapping[bytes, Told]] | None = None,
+    v2: V2Evidence | None = None,
 ) -> Verdict:
     """Judge a history that begins with an empty store.
 
     `seen`: events by revision that somebody saw besides the operations, not necessarily all of a
     revision (`watching.seen_events` collects them). `denies(revision, changes)`: whether somebody
     would have seen these changes and did not (`silence.Silence`). It rules out guesses only: when
-    nothing else fits, the changes count, and whoever did not see them is to blame. `v2_told`: the
-    actions and values that watchers of API 2 heard of, by revision and key, not necessarily all.
+    nothing else fits, the changes count, and whoever did not see them is to blame. `v2`: what API 2
+    told, where it is no more than a `denies`, too.
     """
-    case = Case(operations, seen or {}, v2_told or {})
+    case = Case(operations, seen or {}, v2 or V2Evidence())
     violations = case.check_times() + check_sessions(operations)
     if violations:
         return Verdict(violations, {}, {})
@@ -239,26 +241,14 @@ class _Replay:
         mark = self.model.mark()
         response, changes = self.model.apply(op.request)
         self.model.undo(mark)
-        if (
-            not changes
-            or self._unseen(revision, changes) is not None
-            or self._told(revision, response, changes)
-        ):
+        if not changes or self._unseen(revision, changes) is not None:
             return False
-        return self.denies is None or not self.denies(revision, changes)
-
-    def _told(self, revision: int, response: Any, changes: list[Event]) -> bool:
-        """Whether watchers of API 2 were told that something else was done."""
-        told = self.case.v2_told.get(revision)
-        if told is None:
-            return False
-        done = {
-            event.kv.key: ("set" if event.kind == "put" else "delete", event.kv.value)
-            for event in changes
-        }
-        if type(response) is V2Response:
-            done = {response.node.key: (response.action, response.node.value)}
-        return any(done.get(key) != heard for key, heard in told.items())
+        done = events_of(response, changes, self.model.created_of)
+        if self.denies is None:
+            return not self.case.v2.contradicts(revision, done)
+        return not (
+            self.case.v2.denies(revision, op.request, done) or self.denies(revision, changes)
+        )
 
     def _unseen(self, revision: int, changes: list[Event]) -> Event | KeyValue | None:
         """What was seen of `revision` and is not among `changes`."""
@@ -282,6 +272,10 @@ class _Replay:
         unseen = self._unseen(revision, changes)
         if unseen is not None:
             return self._fail(revision, "a change was seen that nobody made", f"{unseen}\n  {op}")
+        if index < 0 and self.denies is not None:
+            done = events_of(response, changes, self.model.created_of)
+            if self.case.v2.disputes(revision, done):
+                return self._fail(revision, "a v2 watch was told otherwise", f"{done}\n  {op}")
         self.changes[revision] = changes
         if type(response) is V2Response:
             self.v2[revision] = (op.request, response)

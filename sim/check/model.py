@@ -157,10 +157,10 @@ class Model:
 
     def write(self, key: bytes, value: bytes, lease: int, created: int) -> None:
         """Put a pair for API 2, which keeps a created index of its own."""
-        self._put(Put(key, value, lease))
         if created != self.revision:
             self._created[self.revision] = created
             self._rewritten.append(self.revision)
+        self._put(Put(key, value, lease))
 
     def created_of(self, kv: KeyValue) -> int:
         """The created index of a pair."""
@@ -234,14 +234,14 @@ class Model:
     def _replace(self, key: bytes, after: KeyValue | None) -> None:
         before = self.kvs.get(key)
         if before is not None:
-            self.fingerprint -= hash(before)
+            self.fingerprint -= self._print_of(before)
             if before.lease:
                 attached = self._attached[before.lease]
                 attached.discard(key)
                 if not attached:
                     del self._attached[before.lease]
         if after is not None:
-            self.fingerprint += hash(after)
+            self.fingerprint += self._print_of(after)
             if after.lease:
                 self._attached.setdefault(after.lease, set()).add(key)
             if before is None:
@@ -251,6 +251,9 @@ class Model:
             del self.kvs[key]
             del self._keys[bisect_left(self._keys, key)]
         self.fingerprint &= _FINGERPRINT_MASK
+
+    def _print_of(self, kv: KeyValue) -> int:
+        return hash((kv, self._created.get(kv.mod_revision)))
 
 
 def within(key: bytes, first: bytes, end: bytes) -> bool:

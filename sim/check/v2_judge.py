@@ -17,21 +17,20 @@ from typing import Any
 
 from sim.check.history import Delete, Event, History, KeyValue, Operation, Range, Txn, Violation
 from sim.check.model import seen_kvs, within
+from sim.check.v2_evidence import EVERYTHING, V2Evidence
+from sim.check.v2_model import events_of
 from sim.check.v2_records import (
     ClockSet,
-    Told,
     V2Delete,
     V2Expiration,
     V2Expire,
     V2Get,
-    V2Node,
     V2Response,
     V2Set,
     V2Watch,
 )
 
 V2Done = tuple[Any, V2Response]
-EVERYTHING = b"/"
 # An election, and the leader's next look at the time.
 LATE_S = 8.0
 
@@ -42,44 +41,20 @@ def happenings(
     """What watches of API 2 are to be told of each revision."""
     created: dict[int, int] = {}
     found: dict[int, list[V2Response]] = {}
+
+    def created_of(kv: KeyValue) -> int:
+        return created.get(kv.mod_revision, kv.mod_revision)
+
     for revision in sorted(changes):
         done = v2.get(revision)
         if done is None:
-            found[revision] = [
-                _seen_by_v2(event, created)
-                for event in changes[revision]
-                if event.kv.key.startswith(EVERYTHING)
-            ]
+            found[revision] = events_of(None, changes[revision], created_of)
             continue
         request, response = done
         created[revision] = response.node.created
         is_refresh = type(request) is V2Set and request.refresh
         found[revision] = [] if is_refresh else [response]
     return found
-
-
-def told(watches: Iterable[V2Watch]) -> dict[int, dict[bytes, Told]]:
-    """What watchers heard that was done, by revision and key: evidence for `linear`."""
-    heard: dict[int, dict[bytes, Told]] = defaultdict(dict)
-    for watch in watches:
-        for event in watch.events:
-            heard[event.node.modified][event.node.key] = event.action, event.node.value
-    return dict(heard)
-
-
-def _seen_by_v2(event: Event, created: Mapping[int, int]) -> V2Response:
-    kv, prev = event.kv, None
-    if event.prev is not None:
-        prev = _node(event.prev, created)
-    if event.kind == "put":
-        return V2Response("set", _node(kv, {}), prev)
-    began = 0 if prev is None else prev.created
-    return V2Response("delete", V2Node(kv.key, b"", kv.mod_revision, began), prev)
-
-
-def _node(kv: KeyValue, created: Mapping[int, int]) -> V2Node:
-    modified = kv.mod_revision
-    return V2Node(kv.key, kv.value, modified, created.get(modified, modified))
 
 
 # ---- watches -------------------------------------------------------------------------------------
@@ -198,7 +173,7 @@ def _early(
 ) -> list[Violation]:
     """Of the ends that are certain: who filled a gap that nobody saw is only a guess."""
     clocks = _Clocks(history.clocks)
-    heard = told(history.v2_watches)
+    heard = V2Evidence(history.v2_watches).events
     written = {op.revision: op for op in history.operations if type(op.request) is V2Set}
     for revision, (request, _) in v2.items():
         if type(request) is not V2Expire or revision not in seen_s:
@@ -209,7 +184,8 @@ def _early(
         gone_s = seen_s[revision]
         if op is None or end is None:
             continue
-        if heard.get(revision, {}).get(prev.key) != ("expire", b""):
+        of_key = heard.get(revision, {}).get(prev.key)
+        if of_key is None or of_key.action != "expire":
             was_seen = any(event.kv.key == prev.key for event in seen.get(revision, ()))
             if not was_seen or _may_have_deleted(history.operations, prev.key, gone_s):
                 continue

@@ -9,9 +9,10 @@ Source: docs/v2.md, and etcd's v2 store.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from sim.check.history import KeyValue
+from sim.check.history import Event, KeyValue
 from sim.check.v2_records import (
     EXISTS,
     LEASE_BASE,
@@ -56,6 +57,27 @@ def has_time(kv: KeyValue) -> bool:
 def node_of(model: Model, kv: KeyValue) -> V2Node:
     """A pair as API 2 shows it."""
     return V2Node(kv.key, kv.value, kv.mod_revision, model.created_of(kv))
+
+
+def events_of(
+    response: Any, changes: Iterable[Event], created_of: Callable[[KeyValue], int]
+) -> list[V2Response]:
+    """A write as watches of API 2 are told of it, were it no refresh."""
+    if type(response) is V2Response:
+        return [response]
+    return [_of_api_3(event, created_of) for event in changes if event.kv.key.startswith(b"/")]
+
+
+def _of_api_3(event: Event, created_of: Callable[[KeyValue], int]) -> V2Response:
+    kv, prev = event.kv, None
+    modified = kv.mod_revision
+    if event.prev is not None:
+        pair = event.prev
+        prev = V2Node(pair.key, pair.value, pair.mod_revision, created_of(pair))
+    if event.kind == "put":
+        return V2Response("set", V2Node(kv.key, kv.value, modified, modified), prev)
+    created = 0 if prev is None else prev.created
+    return V2Response("delete", V2Node(kv.key, b"", modified, created), prev)
 
 
 def _set(model: Model, request: V2Set, kv: KeyValue | None) -> V2Response | V2Error:

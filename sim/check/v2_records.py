@@ -67,10 +67,6 @@ class V2Response(NamedTuple):
     prev: V2Node | None = None
 
 
-Told = tuple[str, bytes]
-"""Of an event: its action, and the value that the node has now."""
-
-
 class V2Error(NamedTuple):
     """An answer that depends on the data alone: 100, 101, 105."""
 

@@ -8,6 +8,7 @@ from sim.check.case import NOBODY, Case
 from sim.check.history import Event, KeyValue, Operation, Put, Revoke
 from sim.check.model import Model
 from sim.check.pool import Pool
+from sim.check.v2_evidence import V2Evidence
 from sim.check.v2_records import V2Expire, V2Set
 
 
@@ -21,7 +22,7 @@ def requests_at(case: Case, pool: Pool, revision: int, model: Model) -> list[Any
 
 def test_only_leases_that_have_keys_are_looked_at() -> None:
     leased = [unknown(lease, Put(b"k%d" % lease, b"v", lease)) for lease in range(1, 1001)]
-    case = Case([*leased, unknown(2000, Revoke(700))], {}, {})
+    case = Case([*leased, unknown(2000, Revoke(700))], {}, V2Evidence())
     pool, model = Pool(case), Model()
     assert not [r for r in requests_at(case, pool, 2, model) if type(r) is Revoke]
     model.apply(Put(b"a", b"", 700))
@@ -34,7 +35,8 @@ def test_only_leases_that_have_keys_are_looked_at() -> None:
 
 
 def test_only_nodes_with_a_time_to_live_end() -> None:
-    case = Case([unknown(1, V2Set(b"/a", b"x", ttl_s=5)), unknown(2, V2Set(b"/b", b"y"))], {}, {})
+    sets = [unknown(1, V2Set(b"/a", b"x", ttl_s=5)), unknown(2, V2Set(b"/b", b"y"))]
+    case = Case(sets, {}, V2Evidence())
     assert [op.client for op in case.open].count(NOBODY) == 1
     pool, model = Pool(case), Model()
     assert V2Expire(b"/a") not in requests_at(case, pool, 2, model)
@@ -44,14 +46,14 @@ def test_only_nodes_with_a_time_to_live_end() -> None:
 
 def test_what_was_seen_has_its_one_place() -> None:
     seen = Event("put", KeyValue(b"k", b"only", 3, 3, 1))
-    case = Case([unknown(1, Put(b"k", b"only"))], {3: [seen]}, {})
+    case = Case([unknown(1, Put(b"k", b"only"))], {3: [seen]}, V2Evidence())
     pool = Pool(case)
     places = [revision for revision in range(2, 6) if requests_at(case, pool, revision, Model())]
     assert places == [3]
 
 
 def test_one_that_fills_a_gap_is_not_offered_again_until_it_is_given_back() -> None:
-    case = Case([unknown(1, Put(b"a", b"")), unknown(2, Put(b"b", b""))], {}, {})
+    case = Case([unknown(1, Put(b"a", b"")), unknown(2, Put(b"b", b""))], {}, V2Evidence())
     pool = Pool(case)
     before = pool.fingerprint
     pool.use(0)

@@ -7,6 +7,7 @@ import pytest
 from sim.check import history as h
 from sim.check import linear, v2_judge
 from sim.check.model import Model
+from sim.check.v2_evidence import EVERYTHING, V2Evidence
 from sim.check.v2_records import (
     EXISTS,
     LEASE_BASE,
@@ -134,6 +135,10 @@ def test_a_wrong_answer_is_found(place: int, response: object) -> None:
     assert "answered wrongly" in found.law
 
 
+def heard(*events: V2Response) -> V2Evidence:
+    return V2Evidence([V2Watch(1, EVERYTHING, 9, True, 1, events)])
+
+
 def test_a_gap_may_be_the_end_of_a_node_unless_a_watcher_heard_otherwise() -> None:
     history = [
         done(V2Set(KEY, b"1", 5), V2Response("set", node(b"1", 2, 2)), 2),
@@ -141,7 +146,9 @@ def test_a_gap_may_be_the_end_of_a_node_unless_a_watcher_heard_otherwise() -> No
     ]
     verdict = linear.check(history)
     assert (verdict.violations, verdict.v2[3][1].action) == ([], "expire")
-    (found,) = linear.check(history, v2_told={3: {KEY: ("delete", b"")}}).violations
+    (found,) = linear.check(
+        history, v2=heard(V2Response("delete", node(b"", 3, 2), node(b"1", 2, 2)))
+    ).violations
     assert found.law == "nobody wrote a revision"
 
 
@@ -153,7 +160,7 @@ def test_what_a_watcher_heard_tells_apart_two_nodes_that_ended() -> None:
         done(V2Get(KEY, quorum=True), V2Error(NOT_FOUND), 5, 9),
     ]
     for first, second in ((KEY, other), (other, KEY)):
-        verdict = linear.check(history, v2_told={5: {second: ("expire", b"")}})
+        verdict = linear.check(history, v2=heard(V2Response("expire", V2Node(second, b"", 5, 0))))
         assert verdict.violations == []
         assert [verdict.v2[revision][0].key for revision in (4, 5)] == [first, second]
 
@@ -163,7 +170,7 @@ def test_what_a_watcher_heard_tells_apart_two_values() -> None:
     for value in (b"x", b"y"):
         history.append(h.Operation(1, 1, 1, 1.0, V2Set(KEY, value, prev_exist="true")))
     for value in (b"x", b"y"):
-        verdict = linear.check(history, v2_told={3: {KEY: ("update", value)}})
+        verdict = linear.check(history, v2=heard(V2Response("update", node(value, 3, 0))))
         assert verdict.changes[3][0].kv.value == value
 
 
