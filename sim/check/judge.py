@@ -15,6 +15,7 @@ from typing import NamedTuple
 from sim.check import alarms, hashes, leases, linear, v2_judge, watching
 from sim.check.alarms import AlarmRecord, Embargo
 from sim.check.history import Compact, Event, History, Violation
+from sim.check.lineage import Lineage
 from sim.check.model import has_written
 from sim.check.silence import Silence
 from sim.check.v2_evidence import V2Evidence
@@ -52,9 +53,10 @@ def judge(
     operations = alarms.settled(history.operations, seen)
     v2 = V2Evidence(history.v2_watches, history.operations, v2_resting)
     silence, embargo = Silence(history.watchers, history.v2_watches), Embargo(alarm_record)
+    lineage = Lineage(operations, seen.values())
 
     def denies(revision: int, changes: Sequence[Event]) -> bool:
-        return silence.denies(revision, changes) or embargo.denies(revision, changes)
+        return any(evidence.denies(revision, changes) for evidence in (lineage, silence, embargo))
 
     verdict = linear.check(operations, seen, denies, v2)
     violations = list(verdict.violations)
