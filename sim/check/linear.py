@@ -11,10 +11,10 @@ order of what was answered is known, up to reads of one revision, which commute:
        a lease that ended, or of a revoke (whose response tells another revision)
 
 A gap is filled by what was seen of its revision (in any response, or by a watcher), by what a
-watcher would have seen and did not, by real time, and for the rest by search: each candidate is
-tried, with a memo on (revision, data, candidates used, data at those past revisions that later
-reads ask for). So a history without open questions costs one pass, and the search only what is
-unknown.
+watcher would have seen and did not, by the versions that others were shown, by real time, and for
+the rest by search: each candidate is tried, with a memo on (revision, data, candidates used, data
+at those past revisions that later reads ask for). So a history without open questions costs one
+pass, and the search only what is unknown.
 
 Serializable reads may be stale: they must equal the state at their revision, which must not lie in
 the future. And within a session no response may be older than one before.
