@@ -2,6 +2,7 @@
 
 import pytest
 
+from petcd.server.runtime import GATHERED_PROPOSALS
 from petcd.server.slowness import Slowness
 
 
@@ -55,6 +56,24 @@ def test_a_lone_proposal_is_answered_before_the_loop_goes_round(lone):
 def test_what_many_sockets_bring_shares_a_sync(lone):
     assert round_of(lone, 50) <= 2
     assert [round_of(lone, 50) for _ in range(5)] == [1] * 5
+
+
+def syncs_of_halves(cluster, count):
+    """Syncs that two halves took, of which the second comes with the next look at the sockets."""
+    round_of(cluster, 50)  # a crowd before, so that nobody counts as alone
+    before = cluster.log.syncs
+    outcomes = arrive(cluster, count)
+    cluster["a"].engine.runtime._loop.call_soon(lambda: outcomes.extend(arrive(cluster, count)))
+    cluster.run_until(lambda: len(outcomes) == 2 * count and all(outcomes))
+    return cluster.log.syncs - before
+
+
+def test_those_who_ask_a_look_later_share_the_sync_as_well(lone):
+    assert syncs_of_halves(lone, 20) == 1
+
+
+def test_enough_for_a_sync_wait_for_nobody(lone):
+    assert syncs_of_halves(lone, GATHERED_PROPOSALS) == 2
 
 
 def test_after_a_crowd_a_lone_proposal_is_quick_again(lone):
