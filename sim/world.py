@@ -301,6 +301,8 @@ class World:
         history, now_s = self.history, self.schedule.now_s
         for slot in running(self.slots):
             assert slot.engine is not None
+            if slot.engine.runtime.is_syncing:
+                continue  # the term that it has heard of meanwhile may be lost with it
             member = slot.engine.member
             store = member.store
             history.members.append(

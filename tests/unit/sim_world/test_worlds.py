@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from sim.campaign import command_of, failure_lines, run_seed, saved_regressions
+from sim.cluster import running
 from sim.disk import Disk, Inode
 from sim.features import features_of
 from sim.options import Options
+from sim.world import World
 
 ROOT = Path(__file__).resolve().parents[3]
 SHORT = Options(duration_s=15.0)
@@ -44,6 +46,19 @@ def test_a_world_keeps_its_promises_and_counts_what_happened() -> None:
     assert outcome.answered > 300
     assert outcome.revisions > 100
     assert sum(outcome.faults.values()) > 0
+
+
+def test_a_term_that_is_not_on_the_disk_yet_is_no_promise() -> None:
+    world = World(SHORT._replace(seed=7, duration_s=2.0))
+    world.run()
+    members, slots = world.history.members, running(world.slots)
+    assert len(slots) > 1
+    members.clear()
+    engine = slots[0].engine
+    assert engine is not None
+    engine.runtime._syncing = True
+    world._sample()
+    assert {sample.member for sample in members} == {slot.number for slot in slots[1:]}
 
 
 @pytest.mark.parametrize("members", [1, 5])
