@@ -12,9 +12,10 @@ order of what was answered is known, up to reads of one revision, which commute:
 
 A gap is filled by what was seen of its revision (in any response, or by a watcher), by what a
 watcher would have seen and did not, by the versions that others were shown, by real time, and for
-the rest by search: each candidate is tried, with a memo on (revision, data, candidates used, data
-at those past revisions that later reads ask for). So a history without open questions costs one
-pass, and the search only what is unknown.
+the rest by search: each candidate is tried, with a memo on (revision, data, candidates used). So a
+history without open questions costs one pass, and the search only what is unknown. Two branches
+that the memo takes for one may differ in their past, which some later read asks for: so when
+nothing fits, the data of those revisions becomes part of the memo, and the search begins anew.
 
 Serializable reads may be stale: they must equal the state at their revision, which must not lie in
 the future. And within a session no response may be older than one before.
@@ -86,11 +87,13 @@ def check(
     violations = case.check_times() + check_sessions(operations)
     if violations:
         return Verdict(violations, {}, {})
-    if denies is not None:
-        verdict = _Replay(case, denies).run()
-        if not verdict.violations and not verdict.undecided:
-            return verdict
-    return _Replay(case).run()
+    verdict = Verdict([], {}, {}, undecided=True)
+    for evidence in (denies, None) if denies is not None else (None,):
+        for with_pasts in (False, True):
+            verdict = _Replay(case, evidence, with_pasts).run()
+            if not verdict.violations and not verdict.undecided:
+                return verdict
+    return verdict
 
 
 def check_sessions(operations: Sequence[Operation]) -> list[Violation]:
@@ -125,14 +128,14 @@ class _Choice:
 class _Replay:
     """The search: revision by revision, back to the last choice when something does not fit."""
 
-    def __init__(self, case: Case, denies: Denial | None = None) -> None:
+    def __init__(self, case: Case, denies: Denial | None, with_pasts: bool) -> None:
         self.case = case
         self.denies = denies
         self.model = Model()
         self.pool = Pool(case)
         self.floors = case.floors()
         self.dues = case.dues()
-        self.pasts = case.pasts()
+        self.pasts = case.pasts() if with_pasts else defaultdict(list)
         self.tries = 0
         self.placed: list[tuple[int, int]] = []
         """(revision, i) of the filled gaps, ascending."""
