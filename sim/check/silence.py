@@ -11,14 +11,13 @@ what it was told of the pair before.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sim.check.history import Event, Watch, Watcher
 from sim.check.model import within
-from sim.check.v2_records import V2Watch
+from sim.check.spans import Spans
 from sim.check.watching import begins_at
 
 
@@ -43,14 +42,20 @@ class _Span(NamedTuple):
 class Silence:
     """All watchers' silence."""
 
-    def __init__(self, watchers: Sequence[Watcher], v2_watches: Iterable[V2Watch] = ()) -> None:
+    def __init__(self, watchers: Sequence[Watcher]) -> None:
         spans = (_span(watcher) for watcher in watchers)
         self._spans = [span for span in spans if span.first and span.first <= span.last]
-        self._spells: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
-        self._written: dict[int, list[tuple[bytes, bytes]]] = defaultdict(list)
-        for pair in sorted(_pairs(watchers, v2_watches)):
-            self._spells[pair.key].append((pair.revision, pair.until))
-            self._written[pair.revision].append((pair.key, pair.value))
+        self._alone = Spans()
+        self._written: dict[int, set[tuple[bytes, bytes]]] = defaultdict(set)
+        for watcher in watchers:
+            for event in (event for message in watcher.messages for event in message.events):
+                self._note_pair_before(event)
+
+    def _note_pair_before(self, event: Event) -> None:
+        prev = event.prev
+        if prev is not None:
+            self._alone.add(prev.key, prev.mod_revision, event.kv.mod_revision)
+            self._written[prev.mod_revision].add((prev.key, prev.value))
 
     def denies(self, revision: int, changes: Sequence[Event]) -> bool:
         """Whether somebody would have been told of one of the changes, and was not, or was told
@@ -58,42 +63,13 @@ class Silence:
         written = self._written.get(revision)
         if written is not None:
             puts = {(event.kv.key, event.kv.value) for event in changes if event.kind == "put"}
-            if not puts.issuperset(written):
+            if not puts >= written:
                 return True
         return any(
-            self._was_left_alone(event.kv.key, revision)
+            self._alone.cover(event.kv.key, revision)
             or any(span.denies(revision, event) for span in self._spans)
             for event in changes
         )
-
-    def _was_left_alone(self, key: bytes, revision: int) -> bool:
-        spells = self._spells.get(key, [])
-        place = bisect_left(spells, (revision,)) - 1
-        return place >= 0 and revision < spells[place][1]
-
-
-class _Pair(NamedTuple):
-    """Written at `revision`, and left alone until another change of its key at `until`."""
-
-    revision: int
-    until: int
-    key: bytes
-    value: bytes
-
-
-def _pairs(watchers: Iterable[Watcher], v2_watches: Iterable[V2Watch]) -> set[_Pair]:
-    """The pairs before the changes that watchers were told of."""
-    found: set[_Pair] = set()
-    for watcher in watchers:
-        for message in watcher.messages:
-            for kv, prev in ((event.kv, event.prev) for event in message.events):
-                if prev is not None:
-                    found.add(_Pair(prev.mod_revision, kv.mod_revision, kv.key, prev.value))
-    for watch in v2_watches:
-        for node, before in ((event.node, event.prev) for event in watch.events):
-            if before is not None:
-                found.add(_Pair(before.modified, node.modified, node.key, before.value))
-    return found
 
 
 def _span(watcher: Watcher) -> _Span:

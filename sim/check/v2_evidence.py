@@ -11,7 +11,6 @@ are others, as `silence` does: `linear` says how.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
@@ -19,6 +18,7 @@ from math import inf
 from typing import Any
 
 from sim.check.history import Operation
+from sim.check.spans import Spans
 from sim.check.v2_records import V2Node, V2Response, V2Set, V2Watch
 
 EVERYTHING = b"/"
@@ -38,8 +38,8 @@ class V2Evidence:
     ) -> None:
         self.events: dict[int, dict[bytes, V2Response]] = defaultdict(dict)
         self.nodes: dict[int, dict[bytes, V2Node]] = defaultdict(dict)
-        self._silent = _Spans()
-        self._alone = _Spans()
+        self._silent = Spans()
+        self._alone = Spans()
         for watch in watches:
             self._listen(watch, watch.id in resting)
         for op in operations:
@@ -100,34 +100,3 @@ class V2Evidence:
 
     def _is_silent(self, key: bytes, revision: int) -> bool:
         return self._silent.cover(key, revision) or self._silent.cover(EVERYTHING, revision)
-
-
-class _Spans:
-    """By key, open intervals of revisions."""
-
-    def __init__(self) -> None:
-        self._ends: dict[bytes, dict[float, float]] = defaultdict(dict)
-        self._merged: dict[bytes, list[tuple[float, float]]] = {}
-
-    def add(self, key: bytes, after: float, before: float) -> None:
-        """One more; only until the first question."""
-        ends = self._ends[key]
-        ends[after] = max(before, ends.get(after, 0))
-
-    def cover(self, key: bytes, revision: int) -> bool:
-        """Whether one of them holds a revision."""
-        merged = self._merged.get(key)
-        if merged is None:
-            merged = self._merged[key] = _merged(self._ends.get(key, {}))
-        place = bisect_left(merged, (revision,)) - 1
-        return place >= 0 and revision < merged[place][1]
-
-
-def _merged(ends: dict[float, float]) -> list[tuple[float, float]]:
-    merged: list[tuple[float, float]] = []
-    for after, before in sorted(ends.items()):
-        if merged and after < merged[-1][1]:
-            merged[-1] = merged[-1][0], max(before, merged[-1][1])
-        else:
-            merged.append((after, before))
-    return merged

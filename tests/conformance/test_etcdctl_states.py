@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from etcdctl_runs import Run, Seen, StartServer, Step, program
+from etcdctl_runs import Run, Seen, StartServer, Step, assert_same, program
 
 from bench.servers import Server
 from petcd.client import methods
@@ -63,6 +63,26 @@ def test_an_alarm_is_shown_and_cleared_alike(
     wanted = with_an_alarm(start_server, "etcd", "etcd")
     seen = with_an_alarm(start_server, ctl, server)
     assert "\n".join(map(str, seen)) == "\n".join(map(str, wanted))
+
+
+# -- users ----------------------------------------------------------------------------------------
+
+
+ACCESS = [
+    Step("auth status"),
+    Step("auth status -w json"),
+    Step("auth status --user root:secret"),
+    Step("auth status extra"),
+]
+
+
+def test_etcdctl_learns_that_there_is_no_access_control(start_server: StartServer) -> None:
+    def told(server: str) -> list[Seen]:
+        run = Run("etcd", start_server(server))
+        run.identities()
+        return run.play(ACCESS)
+
+    assert_same(told("etcd"), told("petcd"))
 
 
 # -- a watch goes on ------------------------------------------------------------------------------

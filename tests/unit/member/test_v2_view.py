@@ -60,6 +60,15 @@ class Tree:
         assert self.view.node(path.encode()).is_dir
         return listed(self.view, path.encode(), recursive)
 
+    def compact(self, revision):
+        """Rows and notes up to a revision go, as in the background of a member."""
+        store = self.rig.member.store
+        store.compact(revision)
+        for _ in store.compaction_steps():
+            pass
+        for _ in self.view.notes.trim_steps(store):
+            pass
+
 
 def names(node) -> list[object]:
     """A listing's paths; a directory with its children as (path, [...])."""
@@ -343,12 +352,7 @@ def test_nodes_that_v3_wrote_over_or_deleted_leave_nothing_behind(tree):
             tree.put("/k", "v", Expiration=NOW + 1000 * SECOND)
             write()
         assert (len(tree.rig.member.lessor), len(tree.view.expiries)) == (0, 0)
-    store = tree.rig.member.store
-    store.compact(store.revision)
-    for _ in store.compaction_steps():
-        pass
-    for _ in tree.view.notes.trim_steps(store):
-        pass
+    tree.compact(tree.rig.member.store.revision)
     tree.rig.backend.commit()
     assert tree.rig.backend.size_in_use() < row_bytes + 200
 
@@ -448,12 +452,7 @@ def test_notes_go_with_the_rows_they_belong_to(tree):
         tree.put("/k", str(number), PrevExist=None if number == 0 else True)
     tree.delete("/k", PrevValue="4")
     last = tree.put("/last", PrevExist=False)
-    store = tree.rig.member.store
-    store.compact(last.index)
-    for _ in store.compaction_steps():
-        pass
-    for _ in tree.view.notes.trim_steps(store):
-        pass
+    tree.compact(last.index)
     left = [(note.action, note.path) for _, note in tree.view.notes.scan()]
     assert left == [("update", b"/kept"), ("create", b"/last")]
     assert tree.view.file(b"/kept").created == 2
