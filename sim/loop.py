@@ -158,7 +158,11 @@ class Process:
         self.schedule.soon(handle)
         return handle
 
-    call_soon_threadsafe = call_soon
+    def call_soon_threadsafe(
+        self, callback: Callback, *args: Any, context: object = None
+    ) -> Handle:
+        """There is one thread."""
+        return self.call_soon(callback, *args)
 
     def call_later(
         self, delay: float, callback: Callback, *args: Any, context: object = None

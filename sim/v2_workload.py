@@ -16,7 +16,7 @@ from sim.check.v2_records import V2Delete, V2Get, V2Response, V2Set
 from sim.cluster import EPOCH_S
 from sim.requests import failure_text
 from sim.v2_requests import answer, sent
-from sim.workload import MIX, V2_KEYS, Client, Maker
+from sim.workload import MIX, V2_KEYS, Client, Maker, v2_put
 
 if TYPE_CHECKING:
     from sim.world import World
@@ -118,7 +118,7 @@ def _quiet_get(client: Client) -> Any:
 
 
 V2_MIX: tuple[tuple[float, Maker], ...] = (
-    *((weight, make) for weight, make in MIX if make.__name__ != "_v2_put"),
+    *((weight, make) for weight, make in MIX if make is not v2_put),
     (12, _set),
     (3, _create),
     (3, _update),

@@ -221,7 +221,7 @@ def _swap(client: Client) -> Any:
     return h.Txn((guess,), then, (h.Range(key),))
 
 
-def _v2_put(client: Client) -> Any:
+def v2_put(client: Client) -> Any:
     """API 2 writes into the same store; sometimes it compares first."""
     random = client.random
     key = random.choice(V2_KEYS)
@@ -256,7 +256,7 @@ MIX: tuple[tuple[float, Maker], ...] = (
     (2, _with_lease(lambda client, lease: h.KeepAlive(lease))),
     (1, _with_lease(lambda client, lease: h.Revoke(lease))),
     (1, _with_lease(lambda client, lease: h.TimeToLive(lease, keys=True))),
-    (6, _v2_put),
+    (6, v2_put),
     (0.1, lambda client: h.Compact(max(1, client.known_revision - 20))),
 )
 MAKERS = [make for _, make in MIX]

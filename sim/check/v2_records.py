@@ -10,11 +10,14 @@ at which revision they hold: the modified index, or the index of the error.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 # Ids of the leases that carry times to live: this in the upper 16 bits, below it the revision.
 LEASE_BASE = 0x7632 << 48
-NOT_FOUND, NOT_EQUAL, EXISTS, CLEARED = 100, 101, 105, 401
+NOT_FOUND: Final = 100
+NOT_EQUAL: Final = 101
+EXISTS: Final = 105
+CLEARED: Final = 401
 
 
 class V2Set(NamedTuple):

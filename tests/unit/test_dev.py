@@ -44,6 +44,7 @@ def test_it_teaches_its_commands_from_any_directory(tmp_path: Path, arguments: t
         (("exec",), "exec what?"),
         (("lint", "src"), "takes no arguments"),
         (("traces",), "needs one argument"),
+        (("compile", "--all"), "no arguments but --sim, got '--all'"),
     ],
 )
 def test_a_wrong_call_gets_one_line(arguments: tuple[str, ...], words: str) -> None:
@@ -89,3 +90,40 @@ def test_a_changed_requirement_asks_for_a_new_installation(
 def test_a_failed_installation_is_told_in_one_line(dev: ModuleType, log: str, words: str) -> None:
     complaint = dev.pip_complaint(log)
     assert words in complaint and "\n" not in complaint and "pip.log" in complaint
+
+
+@pytest.mark.parametrize(
+    ("arguments", "made_of"),
+    [
+        (["--seed", "7"], ["compiled-sim", "compiled"]),
+        (["--museum"], []),
+        (["--bug=some"], []),
+    ],
+)
+def test_the_simulator_is_the_compiled_one_but_for_the_museum(
+    dev: ModuleType, monkeypatch: pytest.MonkeyPatch, arguments: list[str], made_of: list[str]
+) -> None:
+    calls: list[tuple[list[str], dict[str, str]]] = []
+    monkeypatch.setattr(dev, "become", lambda *call: calls.append(call))
+    monkeypatch.setattr(dev, "ensure", lambda *groups: None)
+    monkeypatch.setattr(dev, "compiled", lambda *what: True)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    dev.sim(arguments)
+    [(command, env)] = calls
+    assert command[1:] == ["-P", "-m", "sim", *arguments]
+    assert env["PYTHONPATH"].split(":") == [*(str(dev.CACHE / name) for name in made_of), str(ROOT)]
+
+
+def test_what_is_compiled_is_used_until_a_source_changes(
+    dev: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(dev, "ROOT", tmp_path)
+    monkeypatch.setattr(dev, "COMPILED_SIM", tmp_path / "made")
+    for folder in ("src", "sim", "made"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "setup.py").touch()
+    assert not dev.compiled_sim()
+    (tmp_path / "made" / "stamp").write_text(dev.sources_stamp("src", "sim"))
+    assert dev.compiled_sim()
+    (tmp_path / "sim" / "world.py").touch()
+    assert not dev.compiled_sim()
