@@ -9,8 +9,8 @@ The rules of a replay, all of them etcd's:
   before: entries that were written before it are not entries behind it (a rule of ours).
 
 The CRC covers the data of a record, not its type, and an entry without data has the shape of a hard
-state.  So what one flipped bit in a type would make of a record is told by Raft's own laws: terms
-do not fall along the log nor leap, hard states never go back.
+state, and the other way round.  So what one flipped bit in a type would make of a record is told by
+Raft's own laws: terms begin at 1, do not fall along the log nor leap, hard states never go back.
 
 Reading changes nothing on the disk, so tools may read the log of a running member.
 
@@ -23,7 +23,7 @@ import errno
 import os
 from typing import Final
 
-from petcd.raft.types import Entry, HardState
+from petcd.raft.types import Entry, EntryType, HardState
 from petcd.storage.errors import WalDamaged, WalNotFound, WalSnapshotNotFound
 from petcd.storage.files import Files, OsFiles
 from petcd.storage.wal_record import (
@@ -159,6 +159,9 @@ class LogReader:
                     if closed:
                         self.batch_start, closed = offset, False
                     entry_type, term, index, payload = parse_raft_entry(data)
+                    limit = self.replay.hard_state.term + _TERM_JUMP
+                    if entry_type > EntryType.CONF_CHANGE_V2 or not 0 < term <= limit:
+                        raise self._damaged(offset, f"an entry of type {entry_type}, term {term}")
                     if index == start:
                         self._term_there = term
                     elif index > start:
@@ -191,7 +194,7 @@ class LogReader:
             before = self.start_index + len(entries)
             raise self._damaged(offset, f"entry {index} follows entry {before}")
         term_before = entries[-1].term if entries else 0
-        if not term_before <= term <= max(term_before, self.replay.hard_state.term) + _TERM_JUMP:
+        if term < term_before:
             raise self._damaged(offset, f"entry {index} of term {term} follows term {term_before}")
 
     def _take_state(self, data: bytes, offset: int) -> None:

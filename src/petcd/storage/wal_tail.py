@@ -68,7 +68,9 @@ def _is_torn(data: bytes, offset: int, content: int) -> bool:
     border = min(stop, start - start % SECTOR_BYTES + SECTOR_BYTES)
     if not any(data[start:border]):
         return True
-    if not _may_start_record(data[start : min(border, content, start + _HEAD_BYTES)], size):
+    # The sector behind has arrived as well, unless it holds nothing but zeros.
+    arrived = content if any(data[border : border + SECTOR_BYTES]) else border
+    if not _may_start_record(data[start : min(arrived, content, start + _HEAD_BYTES)], size):
         return False
     return stop + padding > len(data) or content < stop or _has_zero_sector(data, start, stop)
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from google_crc32c import extend
 
-from petcd.raft.types import Entry, HardState
+from petcd.raft.types import ConfState, Entry, HardState
 from petcd.storage.errors import WalDamaged
 from petcd.storage.wal import Wal
 from petcd.storage.wal_reader import Replay, read_log
-from petcd.storage.wal_record import ENTRY, STATE, encode_entries, encode_record
+from petcd.storage.wal_record import ENTRY, FRAME_BYTES, STATE, encode_entries, encode_record
 from petcd.storage.wal_segment import content_end
 from petcd.storage.wal_tail import damage_at
 
@@ -152,6 +152,27 @@ def test_records_that_make_no_sense_are_damage(
         read_log(directory)
 
 
+@pytest.mark.parametrize(("vote", "term"), [(0, 5), (VOTE, 1)])
+def test_a_hard_state_that_became_an_entry_before_the_start_is_damage(
+    tmp_path: Path, vote: int, term: int
+) -> None:
+    directory = str(tmp_path / "wal")
+    wal = Wal.create(directory, b"m", background=False)
+    wal.save(HardState(1, 1, 0), [Entry(0, 1, 1, b"x"), Entry(0, 1, 2, b"y")])
+    wal.save_snapshot(2, 1, ConfState([1]))
+    place = wal._offset
+    wal.save(HardState(term, vote, 2), [])
+    wal.close()
+    path = segments(directory)[-1]
+    data = bytearray(path.read_bytes())
+    assert data[place + FRAME_BYTES + 1] == STATE
+    assert read_log(directory, (2, 1)).hard_state == HardState(term, vote, 2)
+    data[place + FRAME_BYTES + 1] ^= STATE ^ ENTRY
+    path.write_bytes(data)
+    with pytest.raises(WalDamaged, match=r"an entry of type \d, term \d+"):
+        read_log(directory, (2, 1))
+
+
 @pytest.mark.parametrize("kinds", [(4, 5), (1, 4), (4,), ()])
 def test_a_segment_without_its_head_is_damage(tmp_path: Path, kinds: tuple[int, ...]) -> None:
     data = b"".join(encode_record(kind, 0, None if kind == 4 else b"") for kind in kinds)
@@ -223,6 +244,16 @@ def test_a_flipped_bit_in_the_size_is_not_taken_for_a_torn_record(bit: int) -> N
     hurt = bytearray(data)
     hurt[bit // 8] ^= 1 << bit % 8
     assert judge(bytes(hurt), 0) == "crc"
+
+
+@pytest.mark.parametrize("border", [504, 496, 488])
+def test_a_damaged_size_is_told_though_the_second_size_is_in_the_next_sector(border: int) -> None:
+    data, _ = records(ENTRY)
+    place = border - FRAME_BYTES
+    for bit in range(3, 20):
+        hurt = bytearray(place) + data
+        hurt[place + bit // 8] ^= 1 << bit % 8
+        assert judge(bytes(hurt), place) == "crc", bit
 
 
 def test_every_prefix_of_a_record_is_torn() -> None:
