@@ -101,6 +101,7 @@ class Door:
             self._network.executor,
             respond,
             [self._cluster],
+            int(request.header(b"content-length") or 0),
             self._snapshot_ended,
         )
         self._snapshots += 1

@@ -8,7 +8,9 @@ method may block and is called on a thread; a `discard` may come while a `write`
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -29,6 +31,13 @@ class IncomingFile:
         self._ended = False
         self.sync_s = 0.0
         """How long the sync of the file took."""
+
+    def check_room(self, size_bytes: int) -> None:
+        """Raises OSError when the disk has no room for so much."""
+        free = shutil.disk_usage(self._directory).free
+        if free < size_bytes:
+            what = os.strerror(errno.ENOSPC)
+            raise OSError(errno.ENOSPC, f"{what}: {size_bytes} bytes needed, {free} free")
 
     def write(self, data: bytes) -> None:
         """Append; the file begins with the first call. Raises OSError."""

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from petcd.cluster import format_id
 from petcd.peer.answers import refusal
 from petcd.peer.context import Context, PeerStatus
-from petcd.peer.errors import MemberRemoved, PeerError
+from petcd.peer.errors import MemberRemoved, PeerError, PeerRefused
 from petcd.peer.streams import frame
 from petcd.peer.url_picker import UrlPicker
 from petcd.raft.types import Message
@@ -111,8 +111,9 @@ class SnapshotSender:
             file.close()
 
     def _failed(self, url: str, message: Message, size_bytes: int, error: Exception) -> None:
-        self._picker.unreachable(url)
-        self._status.deactivate("post", "sendMsgSnap", error)
+        if not isinstance(error, PeerRefused):  # who answers is connected
+            self._picker.unreachable(url)
+            self._status.deactivate("post", "sendMsgSnap", error)
         self._counters.sent_failures += 1
         self._counters.snapshot_sends.failures += 1
         self._tell("failed to send database snapshot", message, size_bytes, error=str(error))

@@ -6,7 +6,9 @@
 ```
 
 The body goes to the file in pieces on the executor; what waits for the disk is bounded, and the
-sender held back. A snapshot that does not arrive whole leaves nothing behind. Answers are etcd's.
+sender held back. A snapshot that does not arrive whole leaves nothing behind. One that the disk has
+no room for is refused before anything is written: a disk that it fills up is the log's, too, and
+ends the member. (Members of etcd do not announce how much will come.) Answers are etcd's.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ from petcd.transport.http import Header, HttpResponder
 
 WAITING_BYTES_MAX = 4 << 20
 """Bytes in memory that the disk has not taken."""
+COPIES_ON_DISK = 2
+"""The file, and the database that is made of it beside the one in use."""
 
 
 class SnapshotSink:
@@ -41,14 +45,17 @@ class SnapshotSink:
         executor: Executor,
         respond: HttpResponder,
         headers: list[Header],
+        announced_bytes: int,
         on_end: Callable[[], None],
     ) -> None:
-        """`headers` go with every answer; `on_end` is called once when it is over."""
+        """`headers` go with every answer; `announced_bytes` of body will come, 0 when that was not
+        said; `on_end` is called once when it is over."""
         self._context = context
         self._directory = directory
         self._executor = executor
         self._respond = respond
         self._headers = headers
+        self._announced_bytes = announced_bytes
         self._on_end = on_end
         self.more_wanted: Callable[[], None] = lambda: None
         self._head = bytearray()
@@ -169,7 +176,9 @@ class SnapshotSink:
         loop = asyncio.get_running_loop()
         file = IncomingFile(self._directory)
         size = 0
+        needed = COPIES_ON_DISK * self._announced_bytes
         try:
+            await loop.run_in_executor(self._executor, file.check_room, needed)
             while self._pieces or not self._complete:
                 if not self._pieces:
                     self._wake.clear()

@@ -186,7 +186,7 @@ class Engine:
     def _assemble_snapshots(self, network: Network, die: Callable[[BaseException], None]) -> None:
         opened, mailbox, runtime = self.opened, self.mailbox, self.runtime
         self._sender = SnapshotSender(
-            self._surroundings.loop.time,
+            self._surroundings.loop,
             opened.backend,
             self.committer,
             self._jobs,

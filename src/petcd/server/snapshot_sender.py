@@ -7,8 +7,13 @@ is the list of members. The entries behind it are kept (`wants`) while a body is
 until the peer has caught up: under load it would find them gone otherwise, and need the next
 snapshot, and so on.
 
+A peer that a snapshot did not help (its disk is full, say) makes raft ask for the next one with
+every heartbeat. It gets that after a pause, which grows with each try; and a body that did not
+arrive is sent again, until the log is cut behind it.
+
 It does not do: choosing who gets one (raft), streaming (the network).
-Source: etcd's merged snapshot messages; etcd keeps the entries for 30 s in any case.
+Source: etcd's merged snapshot messages; etcd keeps the entries for 30 s in any case, pauses for one
+heartbeat only and makes every body anew.
 """
 
 from collections.abc import Callable
@@ -25,14 +30,19 @@ from petcd.server.committer import Committer
 from petcd.server.log import LogLines
 from petcd.server.long_jobs import LongJobs
 from petcd.server.network import Network
+from petcd.server.surroundings import Loop
 from petcd.storage.backend import Backend, Batch, View
 from petcd.storage.snapshot_store import Saved, SnapshotStore
 
 # As etcd: who needs one beyond these waits until raft tries again.
 IN_FLIGHT_MAX: Final = 16
 # A peer has this time to catch up, or as long as its body took if that is longer; a large one takes
-# the peer long, too. Entries pile up meanwhile.
+# the peer long, too. Entries pile up meanwhile. So long a body is kept for the next try.
 CATCH_UP_S: Final = 30.0
+# From the end of a try that did not help to the next one; the last pause goes on.
+PAUSES_S: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
+# After so many a body is made anew: it may be ours that is to blame.
+TRIES_OF_A_BODY_MAX: Final = 10
 
 
 class Made(NamedTuple):
@@ -41,15 +51,26 @@ class Made(NamedTuple):
     snapshot: Snapshot
     saved: Saved
 
+    @property
+    def up_to(self) -> int:
+        """The index that it reaches."""
+        return self.snapshot.metadata.index
 
-class _Sending:
-    """A body for a peer; `saved` is None while it is made."""
 
-    __slots__ = ("began_s", "saved")
+class _Peer:
+    """Who needs a snapshot, from the first try until it has caught up or is given up.
 
-    def __init__(self, began_s: float) -> None:
-        self.began_s = began_s
-        self.saved: Saved | None = None
+    `made` is there from when the body is made until it is of no use. `index` is that of the last
+    one that left, 0 for none. `catches_up`: it has got that, and is not as far yet.
+    """
+
+    __slots__ = ("began_s", "catches_up", "index", "is_sending", "made", "next_s", "tries")
+
+    def __init__(self) -> None:
+        self.began_s = self.next_s = 0.0
+        self.index = self.tries = 0
+        self.is_sending = self.catches_up = False
+        self.made: Made | None = None
 
 
 class SnapshotSender:
@@ -57,7 +78,7 @@ class SnapshotSender:
 
     def __init__(
         self,
-        now_s: Callable[[], float],
+        loop: Loop,
         backend: Backend,
         committer: Committer[Batch],
         jobs: LongJobs,
@@ -68,7 +89,7 @@ class SnapshotSender:
         lines: LogLines,
     ) -> None:
         """`failed` is called with the id of a peer that got none."""
-        self._now_s = now_s
+        self._loop = loop
         self._backend = backend
         self._committer = committer
         self._jobs = jobs
@@ -77,30 +98,33 @@ class SnapshotSender:
         self._member = member
         self._failed = failed
         self._lines = lines
-        self._sending: dict[int, _Sending] = {}
-        # Who has got one and is to catch up, until when.
-        self._catching_up: dict[int, float] = {}
+        self._peers: dict[int, _Peer] = {}
 
     def wants(self, index: int) -> bool:
         """Whether entries up to there are to be kept for a member that gets a snapshot, or got it
         and is not as far yet."""
-        member, now_s = self._member, self._now_s()
-        for peer in [peer for peer in self._sending if member.membership.get(peer) is None]:
-            self.ended(peer, False)
-        self._catching_up = {
-            peer: until_s
-            for peer, until_s in self._catching_up.items()
-            if now_s < until_s and member.is_ahead_of(peer, index)
-        }
-        return bool(self._sending or self._catching_up)
+        member = self._member
+        for peer_id, peer in list(self._peers.items()):
+            if member.membership.get(peer_id) is None:
+                self._forget(peer_id)
+            elif not member.is_ahead_of(peer_id, index):
+                peer.catches_up = False
+        return any(peer.is_sending or peer.catches_up for peer in self._peers.values())
 
     def send(self, message: Message) -> None:
         """Send a snapshot in the place of the one that the message names."""
-        peer = message.to
-        if peer in self._sending or len(self._sending) >= IN_FLIGHT_MAX:
-            self._failed(peer)
+        peer = self._due(message.to)
+        if peer is None:
+            self._failed(message.to)
             return
-        self._sending[peer] = _Sending(self._now_s())
+        peer.began_s = self._loop.time()
+        peer.is_sending, peer.catches_up = True, False
+        peer.tries += 1
+        assert message.snapshot is not None
+        if peer.made is not None and peer.made.up_to >= message.snapshot.metadata.index:
+            self._post(message, peer, peer.made)
+            return
+        self._drop_body(peer)
         view: View
 
         def prepare() -> Callable[[], Made]:
@@ -110,49 +134,80 @@ class SnapshotSender:
 
         def done(future: "Future[Made]") -> None:
             view.close()
-            self._made(message, future)
+            self._made(message, peer, future)
 
         self._committer.when_synced(lambda: self._jobs.run(prepare, done))
+
+    def _due(self, peer_id: int) -> _Peer | None:
+        """The peer if it may get one now."""
+        if sum(peer.is_sending for peer in self._peers.values()) >= IN_FLIGHT_MAX:
+            return None
+        peer = self._peers.get(peer_id)
+        if peer is None:
+            peer = self._peers[peer_id] = _Peer()
+        elif peer.is_sending:
+            return None
+        elif peer.index and not self._member.is_ahead_of(peer_id, peer.index):
+            peer.tries = 0  # the one before helped
+        elif self._loop.time() < peer.next_s:
+            return None
+        return peer
 
     def _make(self, view: View) -> Made:
         """In a worker."""
         return Made(snapshot_of(view), self._store.save(view))
 
-    def _made(self, message: Message, future: "Future[Made]") -> None:
-        peer = message.to
+    def _made(self, message: Message, peer: _Peer, future: "Future[Made]") -> None:
         error = future.exception()
         if error is not None:
-            self._lines.warn("no snapshot made", to=format_id(peer), error=str(error))
-            self.ended(peer, False)
-            self._failed(peer)
+            self._lines.warn("no snapshot made", to=format_id(message.to), error=str(error))
+            self.ended(message.to, False)
+            self._failed(message.to)
             return
-        message.snapshot, saved = future.result()
-        sending = self._sending.get(peer)
-        if sending is None:  # it was removed meanwhile
-            self._discard(saved)
-            return
-        sending.saved = saved
+        peer.made = future.result()
+        if self._peers.get(message.to) is peer:
+            self._post(message, peer, peer.made)
+        else:  # it was removed meanwhile
+            self._drop_body(peer)
+
+    def _post(self, message: Message, peer: _Peer, made: Made) -> None:
+        message.snapshot, peer.index = made.snapshot, made.up_to
         self._lines.info(
             "sending a snapshot",
-            to=format_id(peer),
-            index=message.snapshot.metadata.index,
-            bytes=saved.size_bytes,
+            to=format_id(message.to),
+            index=made.up_to,
+            bytes=made.saved.size_bytes,
+            tries=peer.tries,
         )
-        self._network.send_snapshot(message, saved.body, saved.size_bytes)
+        self._network.send_snapshot(message, made.saved.body, made.saved.size_bytes)
 
-    def ended(self, peer: int, ok: bool) -> None:
-        """Sending to this peer is over, well or not; the body is not needed any more."""
-        sending = self._sending.pop(peer, None)
-        if sending is None:
+    def ended(self, peer_id: int, ok: bool) -> None:
+        """Sending to this peer is over, well or not."""
+        peer = self._peers.get(peer_id)
+        if peer is None or not peer.is_sending:
             return
-        if ok:
-            now_s = self._now_s()
-            self._catching_up[peer] = now_s + max(CATCH_UP_S, now_s - sending.began_s)
-        if sending.saved is not None:
-            self._discard(sending.saved)
+        now_s = self._loop.time()
+        pause_s = PAUSES_S[min(peer.tries, len(PAUSES_S)) - 1]
+        peer.is_sending, peer.catches_up, peer.next_s = False, ok, now_s + pause_s
+        if ok or peer.tries % TRIES_OF_A_BODY_MAX == 0:
+            self._drop_body(peer)
+        if not ok:
+            self._lines.warn("no snapshot arrived", to=format_id(peer_id), next_in_s=pause_s)
+        patience_s = max(CATCH_UP_S, now_s - peer.began_s)
+        self._loop.call_later(patience_s, self._give_up, peer_id, peer, peer.began_s)
 
-    def _discard(self, saved: Saved) -> None:
-        self._jobs.clean_up(partial(self._store.discard, saved.body))
+    def _give_up(self, peer_id: int, peer: _Peer, began_s: float) -> None:
+        """Unless something else was tried meanwhile."""
+        if self._peers.get(peer_id) is peer and peer.began_s == began_s:
+            self._forget(peer_id)
+
+    def _forget(self, peer_id: int) -> None:
+        self._drop_body(self._peers.pop(peer_id))
+
+    def _drop_body(self, peer: _Peer) -> None:
+        made, peer.made = peer.made, None
+        if made is not None:
+            self._jobs.clean_up(partial(self._store.discard, made.saved.body))
 
 
 class _MetaRows:

@@ -50,7 +50,12 @@ class Rig:
         self.door = Door(cast(Any, self.network), directory, wall=lambda: 1_700_000_000.25)
 
     def request(
-        self, method: str, target: str, body: bytes = b"", sender: int = REMOTE_ID
+        self,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        sender: int = REMOTE_ID,
+        announced_bytes: int = 0,
     ) -> HttpRequest:
         headers = [
             (b"x-server-from", f"{sender:x}".encode()),
@@ -60,6 +65,8 @@ class Rig:
             (b"x-raft-to", f"{LOCAL_ID:x}".encode()),
             (b"x-peerurls", b"http://a:1,http://b:2"),
         ]
+        if announced_bytes:
+            headers.append((b"content-length", b"%d" % announced_bytes))
         return HttpRequest(method, target, headers, body, "peer:1")
 
     def ask(self, *arguments: Any, **more: Any) -> FakeResponder:
@@ -67,9 +74,9 @@ class Rig:
         self.door.handle(self.request(*arguments, **more), respond)
         return respond
 
-    def open(self, sender: int = REMOTE_ID) -> tuple[SnapshotSink, FakeResponder]:
+    def open(self, **more: Any) -> tuple[SnapshotSink, FakeResponder]:
         respond = FakeResponder()
-        request = self.request("POST", "/raft/snapshot", sender=sender)
+        request = self.request("POST", "/raft/snapshot", **more)
         sink = self.door.open_sink(request, respond)
         assert isinstance(sink, SnapshotSink)
         return sink, respond
@@ -245,7 +252,24 @@ def test_a_lost_sender_leaves_no_file(rig: Rig) -> None:
     run(scenario)
 
 
-def test_a_full_disk_is_told_to_the_sender(rig: Rig) -> None:
+def test_a_snapshot_that_the_disk_has_no_room_for_is_refused_before_it_comes(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot_sink, "COPIES_ON_DISK", 1 << 60)
+
+    async def scenario() -> None:
+        sink, respond = rig.open(announced_bytes=1000)
+        sink.write(snapshot() + b"x")
+        await until(lambda: respond.closed)
+        assert respond.status == 500
+        assert respond.body.startswith(b"failed to save KV snapshot (No space left on device: ")
+        assert not list(rig.directory.iterdir())
+        assert rig.bench.counters.of(REMOTE_ID).snapshot_receives.failures == 1
+
+    run(scenario)
+
+
+def test_a_disk_that_cannot_be_written_is_told_to_the_sender(rig: Rig) -> None:
     async def scenario() -> None:
         rig.door = Door(cast(Any, rig.network), rig.directory / "absent")
         sink, respond = rig.open()

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
 import uvloop
 from peer_endpoints import Endpoint
 
+from petcd.peer import snapshot_sink
 from petcd.peer.stream_writer import STREAM_BYTES_MAX
 from petcd.raft.types import Entry, Message, MessageType, Snapshot, SnapshotMetadata
 
@@ -279,6 +281,29 @@ def test_a_snapshot_that_is_cut_short_is_not_taken(tmp_path: Path) -> None:
         await a.news.until(lambda: bool(a.news.snapshots_sent))
         assert a.news.snapshots_sent == [(B, False)] and a.news.unreachables == [B]
         assert not b.news.snapshots and not list(tmp_path.glob("0*.snap.db"))
+
+    run(tmp_path, scenario)
+
+
+def test_who_has_no_room_for_a_snapshot_says_so_at_once_and_stays_connected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most of the body never leaves."""
+    monkeypatch.setattr(snapshot_sink, "COPIES_ON_DISK", 1 << 60)
+    path = tmp_path / "db"
+    with path.open("wb") as file:
+        file.truncate(1 << 30)
+
+    async def scenario(a: Endpoint, b: Endpoint) -> None:
+        await connect(a, b)
+        a.network.send_snapshot(snapshot_message(), path, 1 << 30)
+        await a.news.until(lambda: bool(a.news.snapshots_sent))
+        assert a.news.snapshots_sent == [(B, False)] and not b.news.snapshots
+        told = dict(a.log.lines)["failed to send database snapshot"]
+        assert "No space left on device" in str(told["error"])
+        assert b.log.has("failed to save incoming database snapshot")
+        peer = a.network.peer(B)
+        assert peer is not None and peer.status.active
 
     run(tmp_path, scenario)
 

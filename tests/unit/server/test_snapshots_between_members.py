@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from petcd.member.users import UsersAreOn
-from petcd.raft.types import Message, MessageType
+from petcd.raft.types import Message, MessageType, Snapshot
 from petcd.server.snapshot_sender import CATCH_UP_S
 from petcd.storage.backend import BUCKETS
 from petcd.storage.errors import StorageFailed
@@ -17,6 +17,7 @@ from petcd.wire.hot import decode_kv, internal_request
 from petcd.wire.lease import LeaseGrantRequest
 from petcd.wire.v2request import Request
 from petcd.wire.watch import WatchCreateRequest, WatchRequest, WatchResponse
+from tests.support.lagging import lose_one, put_many
 
 LEASE_GRANT = 8
 V2 = 2
@@ -29,13 +30,6 @@ def trio(in_memory_cluster: Callable[..., Any]) -> Any:
     cluster.run_until(cluster.leader)
     cluster.run(1.0)
     return cluster
-
-
-def put_many(cluster: Any, count: int, value: bytes = b"v") -> None:
-    for number in range(count):
-        done = cluster.put(cluster.leader(), b"key%d" % (number % 17), value)
-        cluster.run_until(lambda done=done: done)
-        assert not isinstance(done[0], Exception), done
 
 
 def propose(cluster: Any, kind: int, body: bytes) -> Any:
@@ -74,16 +68,6 @@ def agree(cluster: Any) -> None:
     ):
         found = [read(node.member) for node in nodes]
         assert found[0] == found[1] == found[2]
-
-
-def lose_one(cluster: Any, count: int = 60) -> str:
-    """Cut a follower off until the entries that it misses are gone."""
-    name: str = cluster.followers()[0]
-    cluster.net.cut(name)
-    put_many(cluster, count)
-    leader = cluster[cluster.leader()].member
-    assert leader.log.first_index() > cluster[name].member.applied_index + 1
-    return name
 
 
 def installs(cluster: Any) -> list[tuple[str, int]]:
@@ -300,7 +284,8 @@ def test_entries_that_arrive_while_it_is_prepared_make_a_snapshot_superfluous(tr
     taken: list[tuple[Message, Any]] = []
     trio.net.post_snapshot = lambda sender, message, body: taken.append((message, body))
     term = leader.member.term
-    leader.engine._sender.send(Message(MessageType.SNAP, node.id, leader.id, term))
+    wish = Message(MessageType.SNAP, node.id, leader.id, term, snapshot=Snapshot())
+    leader.engine._sender.send(wish)
     trio.run(0.5)
     ((message, body),) = taken
     assert message.snapshot.metadata.index > node.member.applied_index
