@@ -24,6 +24,9 @@ the last ten.  That reads every row up to C once, and ``hash_compactions=False``
 Invariant: trimming never passes ``space.trim_revision()``, so pinned readers are safe; they stop
 a compaction only as long as they live.
 
+A slice that fails leaves rows that the index knows no more.  So whoever steps after it gets the
+same error: it must not be lost with a request for a hash, say, that happened to step.
+
 Does not do: deciding when (the caller drives ``step``), giving disk space back.
 Source: etcd's server/mvcc/kvstore_compaction.go, key_index.go (3.5.33).  etcd 3.5.15 and older
 also drop a tombstone exactly at C; HashKV leaves it out, so hashes agree with both.
@@ -58,12 +61,15 @@ HASHES_MAX = 10
 class Compactor:
     """Owns the marks, the trimming and the hashes of compactions."""
 
-    __slots__ = ("_hashes_on", "_hashing", "_space", "finished", "hashes", "rows_dropped")
+    __slots__ = (
+        "_failure", "_hashes_on", "_hashing", "_space", "finished", "hashes", "rows_dropped",
+    )  # fmt: skip
 
     def __init__(self, space: KeySpace, hash_compactions: bool) -> None:
         self._space = space
         self._hashes_on = hash_compactions
         self._hashing: Generator[None, None, HashKV] | None = None
+        self._failure: Exception | None = None
         # The last compaction whose rows are gone; running while it is below compact_revision.
         self.finished = read_mark(space.backend, FINISHED_COMPACT)
         self.hashes: list[HashKV] = []  # ascending by revision
@@ -93,8 +99,18 @@ class Compactor:
     def step(self) -> bool:
         """Do one slice of work; False when there is none left.
 
-        True may also mean that a reader's pin is in the way just now.
+        True may also mean that a reader's pin is in the way just now.  Raises what the backend
+        raises, and goes on raising it: only the next start may try again.
         """
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return self._slice()
+        except Exception as error:
+            self._failure = error
+            raise
+
+    def _slice(self) -> bool:
         if not self.running:
             return False
         if self._hashing is not None:

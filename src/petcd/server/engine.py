@@ -98,7 +98,7 @@ class Engine:
         self._jobs = LongJobs(surroundings)
         self._snapshots = snapshots_of(opened.backend)
         self.operations = Operations(
-            surroundings, member, opened.backend, self.committer, self._jobs, self._snapshots
+            surroundings, member, opened.backend, self.committer, self._jobs, self._snapshots, die
         )
         self._assemble_watches()
         self._assemble_runtime(network, die)
@@ -154,7 +154,7 @@ class Engine:
             self.runtime, self._surroundings.loop, self._ask_versions, self._log
         )
         self.peer_requests = PeerRequests(self.reconfiguration, self.leases)
-        self.peers = Peers(self.member.membership, network)
+        self.peers = Peers(self.member.membership, network, self.mailbox.send_held)
         self._assemble_snapshots(network, die)
         self.truncation = Truncation(
             self.member,

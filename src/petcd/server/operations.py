@@ -1,4 +1,10 @@
-"""Long work of one member: compaction in slices; beside the loop what reads or copies it all."""
+"""Long work of one member: compaction in slices; beside the loop what reads or copies it all.
+
+A slice of compaction only reads the backend and fills its buffer, so a full disk does not stop it;
+what fails there is a database that cannot be read, or our own mistake, and rows that the index
+knows no more would stay behind. It ends the process, as a failed commit does; the next start finds
+by the marks that a compaction is not finished, and goes on with it.
+"""
 
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -36,6 +42,7 @@ class Operations:
         committer: Committer[Any],
         jobs: LongJobs,
         snapshots: SnapshotStore,
+        die: Callable[[BaseException], None],
     ) -> None:
         # Who wants to know how long things take.
         self.defrag_durations_s: Callable[[float], None] = _ignore
@@ -54,6 +61,7 @@ class Operations:
         self._committer = committer
         self._jobs = jobs
         self._snapshots = snapshots
+        self._die = die
         self._worker = surroundings.backend_worker
         self._compaction_runs = False
         self._defragmenting = False
@@ -91,7 +99,11 @@ class Operations:
 
     def _compaction_slice(self) -> None:
         started_s = self._stopwatch_s()
-        is_unfinished = self._store.compact_step() or self._v2.trim_step()
+        try:
+            is_unfinished = self._store.compact_step() or self._v2.trim_step()
+        except Exception as error:
+            self._die(error)
+            return
         now_s = self._stopwatch_s()
         self.compaction_pauses_ms(1000 * (now_s - started_s))
         if is_unfinished:
@@ -139,6 +151,8 @@ class Operations:
                 self._backend.end_defragment()
             except BackendBusy:
                 self._loop.call_later(BUSY_RETRY_S, swap)
+            except Exception as error:  # there is no database any more
+                self._die(error)
             else:
                 end(None)
 

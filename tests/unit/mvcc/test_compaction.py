@@ -211,3 +211,41 @@ def test_queue_gives_its_memory_back(store):
             queue.pop()
     assert len(queue) == 0
     assert len(queue._mains) < 140_000
+
+
+class Failing(Exception):
+    """What the backend raises."""
+
+
+@pytest.mark.parametrize("who", ["compaction", "a hash"])
+def test_after_a_slice_that_failed_no_other_one_is_done_before_the_next_start(
+    lives, new_store, tiny_slices, monkeypatch, who
+):
+    """Whoever asked for the slice: the rows that it left are in no index any more."""
+    rows = lives.rows()
+    lives.compact(8)
+    with monkeypatch.context() as broken:
+        deletes = []
+
+        def fail_once(backend, bucket, key):
+            deletes.append(key)
+            if len(deletes) == 2:
+                raise Failing
+
+        broken.setattr(type(lives.backend), "delete", fail_once)
+        with pytest.raises(Failing):
+            if who == "a hash":
+                lives.hash_kv(0)
+            else:
+                list(lives.compaction_steps())
+        for _ in range(2):
+            with pytest.raises(Failing):
+                lives.compact_step()
+        assert len(deletes) == 2
+    assert lives.compacting and mark(lives, b"finishedCompactRev") is None
+    assert lives.rows() == rows
+    again, unbroken = lives.restarted(), write_lives(new_store())
+    assert again.compacting
+    list(again.compaction_steps())
+    unbroken.compact_fully(8)
+    assert again.rows() == unbroken.rows()
