@@ -20,12 +20,16 @@ from petcd.server.discovery_registry import ClusterFull
 from petcd.server.log import Logger
 from petcd.server.proxying import ProxyServer, is_proxy
 from petcd.server.serve import MemberRemoved, Server
-from petcd.storage.errors import StorageError
+from petcd.storage.errors import BackendDamaged, StorageError, WalDamaged, WalNotFound
 from petcd.version import ETCD_VERSION, PETCD_VERSION
 from petcd.wire.codec import DecodeError
 
 # The progress of loading is shown once a start takes longer than this many rows.
 PROGRESS_ROWS = 100_000
+DAMAGE_ADVICE = (
+    "if other members are whole, replace this one: etcdctl member remove, member add, and a start "
+    "with an empty data-dir; if there are none, etcdctl snapshot restore"
+)
 # etcd's second.
 REMOVAL_GRACE_S = 1.0
 
@@ -134,6 +138,9 @@ def run(arguments: list[str]) -> int:
         serve_member_or_proxy(config, log)
     except MemberRemoved:
         return 0  # said by the server; a supervisor need not try again
+    except (WalDamaged, WalNotFound, BackendDamaged) as error:
+        log.fatal("cannot start", error=str(error), advice=DAMAGE_ADVICE)
+        return 1
     except (ConfigError, StorageError, DataUnusable, DecodeError, OSError) as error:
         log.fatal("cannot start", error=str(error))
         return 1

@@ -10,6 +10,7 @@ are made and opened.
 
 import os
 import random
+import struct
 from collections.abc import Callable
 
 from petcd.cluster import format_id
@@ -21,11 +22,16 @@ from petcd.server.log import Logger
 from petcd.server.opening import DataUnusable as DataUnusable
 from petcd.server.opening import Opened, Opening, log_start
 from petcd.storage.datadir import DataDir
+from petcd.storage.errors import BackendDamaged
 from petcd.storage.files import OsFiles, UnsyncedFiles
 from petcd.storage.lmdb_backend import LmdbBackend
+from petcd.storage.lmdb_pages import check_pages
 from petcd.storage.snapshot_store import settle
 from petcd.storage.wal import Wal
 from petcd.storage.wal_reader import valid_snapshots
+
+# What comes of rows that are none of ours.
+UNREADABLE = (ValueError, LookupError, AssertionError, struct.error)
 
 
 def start_anew(
@@ -68,14 +74,19 @@ def restart(
     wal_dir = data_dir.wal_path
     if _settle_snapshot(data_dir):
         log.info("finished installing a snapshot")
+    if os.path.exists(data_dir.db_path):
+        check_pages(data_dir.db_path)
     backend = LmdbBackend(data_dir.db_path)
     start = log_start(backend, wal_dir)
     wal, replay = Wal.open(wal_dir, start, files=_files(config))
     if replay.torn_bytes:
         log.warn("cut a torn tail off the log", bytes=replay.torn_bytes, directory=wal_dir)
-    opened = opening.reopen(
-        wal, replay, start, backend, lambda identity: founders_of(config, identity)
-    )
+    try:
+        opened = opening.reopen(
+            wal, replay, start, backend, lambda identity: founders_of(config, identity)
+        )
+    except UNREADABLE as error:
+        raise BackendDamaged(data_dir.db_path, f"{type(error).__name__}: {error}") from error
     backend.release_memory()  # the pages that the walk through everything left resident
     return opened
 

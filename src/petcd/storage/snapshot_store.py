@@ -34,6 +34,7 @@ from petcd.storage.bbolt_reader import BoltFile
 from petcd.storage.errors import CopyFailed
 from petcd.storage.files import sync_directory
 from petcd.storage.lmdb_backend import LmdbBackend, write_database
+from petcd.storage.lmdb_pages import check_pages
 from petcd.storage.memory import MemoryBackend, MemoryStore
 from petcd.storage.snapshot_file import LOCAL_KEYS, read_buckets, write_snapshot
 
@@ -274,6 +275,7 @@ def settle(
 
 
 def _applied(path: str, applied: Callable[[Backend], int]) -> int:
+    check_pages(path)
     backend = LmdbBackend(path)
     try:
         return applied(backend)
