@@ -157,7 +157,7 @@ class SnapshotFiles:
             edit(staged)
             staged.commit()
         except BaseException:
-            staged.close()
+            self.unstage(staged)  # the disk may be full
             raise
         return staged
 

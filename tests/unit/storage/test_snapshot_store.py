@@ -159,7 +159,7 @@ def test_a_damaged_body_leaves_everything_as_it_was(tmp_path: Path) -> None:
     backend.close()
 
 
-def test_an_edit_that_fails_leaves_nothing_open(tmp_path: Path) -> None:
+def test_an_edit_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     disk = Disk(tmp_path)
     body, _ = body_of(disk, tmp_path)
     backend, snapshots = disk.open()
@@ -167,8 +167,10 @@ def test_an_edit_that_fails_leaves_nothing_open(tmp_path: Path) -> None:
     def refuse(staged: Backend) -> None:
         raise ValueError("no tree of members")
 
+    before = sorted(os.listdir(tmp_path))
     with pytest.raises(ValueError, match="no tree"):
         snapshots.stage(body, refuse)
+    assert sorted(os.listdir(tmp_path)) == before
     snapshots.unstage(snapshots.stage(body, edit))
     backend.close()
 
