@@ -7,7 +7,8 @@ on; what is refused, or never answered, is left at that. What came of it shows i
     removed, and has a place      it is stopped for good
 
 So every member that was added runs sooner or later, and the quorum can always be had. A place
-whose disk was lost is not started again; its member is removed until somebody has done so.
+whose disk was lost, or found damaged at a start, is not started again; its member is removed until
+somebody has done so.
 """
 
 from __future__ import annotations
@@ -85,10 +86,15 @@ class Admin:
         self._ask_to_remove(self._random.choice(slots))
         return True
 
+    def can_spare_a_disk(self) -> bool:
+        """Whether the others are a majority, whatever becomes of the disk of one member."""
+        slots = self._world.slots
+        return len(slots) >= MEMBERS_MIN and not self._changing() and self._all_know_all()
+
     def lose_a_disk(self) -> bool:
         """A disk is gone for good; its member is removed, and another one will be added."""
         slots = self._world.slots
-        if len(slots) < MEMBERS_MIN or self._changing() or not self._all_know_all():
+        if not self.can_spare_a_disk():
             return False
         slot = self._random.choice(slots)
         slot.is_lost = True
@@ -116,11 +122,11 @@ class Admin:
     # -- asking -------------------------------------------------------------------------------
 
     def _changing(self) -> bool:
-        """Whether a change is under way: a learner, or a member that is lost."""
+        """Whether a change is under way: a learner, or a member whose disk is lost or damaged."""
         membership = self.membership()
         return (
             membership is None
-            or any(slot.is_lost for slot in self._world.slots)
+            or any(slot.is_lost or slot.disk.harms for slot in self._world.slots)
             or any(member.is_learner for member in membership.members())
         )
 

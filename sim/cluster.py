@@ -26,9 +26,9 @@ from petcd.member.meta import load_applied
 from petcd.server.config import ServerConfig
 from petcd.server.engine import Engine
 from petcd.server.log import Logger
-from petcd.server.opening import Opened, Opening, log_start
+from petcd.server.opening import DataUnusable, Opened, Opening, log_start
 from petcd.server.surroundings import Surroundings
-from petcd.storage.errors import StorageFailed
+from petcd.storage.errors import StorageError, StorageFailed, WalError
 from petcd.storage.memory import MemoryBackend
 from petcd.storage.snapshot_store import settle_memory
 from petcd.storage.wal import Wal
@@ -96,8 +96,9 @@ class Run:
         slot, process = self.slot, self.process
         try:
             opened = self._open()
-        except (StorageFailed, OSError) as error:  # the process says so and ends
+        except (StorageError, DataUnusable, OSError) as error:  # the process says so and ends
             self._die(error)
+        slot.disk.mend()
         assert isinstance(opened.log, RecordingWal)
         self.wal = opened.log
         surroundings = Surroundings(
@@ -265,7 +266,7 @@ class Slot:
         self.identity = Metadata(NodeID=info.id, ClusterID=cluster)
         self.founders = founders
         self.hosts: tuple[MemberInfo, ...] = ()
-        self.is_lost = False
+        self.is_lost = False  # its disk is gone, or was damaged; another member is to come
         self.is_retired = False
         self.config = config
         self.segment_bytes = segment_bytes
@@ -305,8 +306,13 @@ class Slot:
             run.bury(self.power_lost)
 
     def died_of(self, error: BaseException) -> None:
-        """The member ended itself. Only an injected failure of the disk is a good reason."""
-        if not self.disk.failed:
+        """The member ended itself. Only an injected failure of the disk is a good reason.
+
+        One that finds its log damaged is given up: it may have forgotten a vote.
+        """
+        if self.disk.harms and isinstance(error, WalError | DataUnusable):
+            self.is_lost = True
+        elif not self.disk.failed:
             self.deaths.append(f"{type(error).__name__}: {error}")
         self.disk.failed = ""
 

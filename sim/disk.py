@@ -9,6 +9,8 @@ the disk in order, so a crash keeps the first few of those since the last sync o
                      |
                    crash ---> any part of it
 
+What was synced stays, but for `hurt`: a disk may spoil it (`sim.damage` chooses how).
+
 The backend's commits go to a `MemoryStore`, which is as durable as LMDB's synced transactions: a
 commit is there whole or not at all.
 
@@ -21,7 +23,7 @@ import errno
 import os
 from collections.abc import Callable
 from random import Random
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from petcd.storage.memory import MemoryStore
 
@@ -31,6 +33,15 @@ SECTOR_BYTES = 512
 # (offset, what stood there, length of the file before, what was written); written None for a
 # truncation.
 Pending = list[tuple[int, bytes, int, bytes | None]]
+
+
+class Harm(NamedTuple):
+    """What stood at a place of a file, and what stands there since; both have the same length."""
+
+    path: str
+    offset: int
+    before: bytes
+    after: bytes
 
 
 class Inode:
@@ -158,6 +169,7 @@ class Disk:
         self.crash_in = 0
         self.kill: Callable[[], NoReturn] | None = None
         self.failed = ""  # what was injected that a process may die of
+        self.harms: list[Harm] = []  # to what was synced, as long as it may be met
         self.bytes_written = 0
         self.syncs = 0
         self._names: Names = {}
@@ -179,6 +191,26 @@ class Disk:
         for inode in self._names.values():
             if inode is not None:
                 inode.unsynced.clear()
+
+    def hurt(self, harms: list[Harm]) -> None:
+        """Spoil what was synced; nobody uses the disk at the moment."""
+        for harm in harms:
+            self._replace(harm, harm.before, harm.after)
+        self.harms += harms
+
+    def mend(self) -> None:
+        """Nobody minded the harm that was done: take it back where it still is."""
+        for harm in self.harms:
+            if harm.path in self._names:
+                self._replace(harm, harm.after, harm.before)
+        self.harms.clear()
+
+    def _replace(self, harm: Harm, old: bytes, new: bytes) -> None:
+        inode = self._inode(harm.path)
+        inode.drop_cache()
+        place = slice(harm.offset, harm.offset + len(old))
+        if inode.content[place] == old:
+            inode.content[place] = new
 
     def wipe(self) -> None:
         """A new, empty disk."""

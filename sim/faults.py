@@ -4,8 +4,8 @@
     heal      ends all of them at once, and keeps every disk, process and link well
 
 Whatever happens, the system stays recoverable: a process that ends is started again by its
-supervisor, no disk is lost unless its member is replaced, and cut links are joined again. Several
-faults may overlap. All of it is noted in the history.
+supervisor, no disk is lost or damaged unless its member is replaced, and cut links are joined
+again. Several faults may overlap. All of it is noted in the history.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 from sim.admin import Admin
 from sim.check.history import Note
 from sim.check.v2_records import ClockSet
-from sim.cluster import Slot, leader_of, running
+from sim.cluster import WAL_DIR, Slot, leader_of, running
+from sim.damage import misplaced_write, rotten_bits
+from sim.disk import Disk, Harm
 from sim.network import FAIR, Weather
 
 if TYPE_CHECKING:
@@ -36,10 +38,12 @@ class Nemesis:
         self._world = world
         self._random = random
         self._stopped = False
-        kinds = list(FAULTS)
+        kinds = [kind for kind in FAULTS if kind not in LATER_KINDS]
         options = world.options
         # A seed has some kinds of faults only, so that each kind is met alone and in company.
         self.kinds = sorted(random.sample(kinds, random.randint(3, len(kinds))))
+        later = Random(f"later kinds {options.seed}")
+        self.kinds += [kind for kind in LATER_KINDS if later.random() < LATER_CHANCE]
         if options.kinds:
             self.kinds = kinds_of(options.kinds)
         self.interval_s = options.interval_s or random.choice((1.0, 3.0, 8.0))
@@ -176,6 +180,22 @@ class Nemesis:
         self._after(self._duration_s(), lambda: setattr(slot.disk, "sync_s", _at_once))
         return True
 
+    def rot(self) -> bool:
+        """Bits of the log change their minds, and the member is started again."""
+        return self._hurt(rotten_bits)
+
+    def misplace_a_write(self) -> bool:
+        """A sector of the log went to a wrong place, or nowhere."""
+        return self._hurt(misplaced_write)
+
+    def _hurt(self, choose: Callable[[Disk, str, Random], list[Harm]]) -> bool:
+        admin, slot = self._world.admin, self._victim()
+        if admin is None or slot is None or not admin.can_spare_a_disk():
+            return False
+        self._end(slot, power_lost=False)
+        slot.disk.hurt(choose(slot.disk, WAL_DIR, self._random))
+        return True
+
     # -- links --------------------------------------------------------------------------------
 
     def _ids(self) -> list[int]:
@@ -246,6 +266,13 @@ class Nemesis:
         self._after(self._duration_s(), lambda: setattr(wires, "weather", FAIR))
         return True
 
+    def garble(self) -> bool:
+        """Now and then a message arrives as something that is none."""
+        wires = self._world.wires
+        wires.weather = wires.weather._replace(garbled=self._random.choice((0.01, 0.1)))
+        self._after(self._duration_s(), lambda: setattr(wires, "weather", FAIR))
+        return True
+
     # -- clocks -------------------------------------------------------------------------------
 
     def set_the_clock(self) -> bool:
@@ -299,6 +326,11 @@ def _at_once() -> float:
     return 0.0
 
 
+# Kinds that are younger than the first campaigns are drawn apart from the others, so that a world
+# that has none of them is what it was.
+LATER_KINDS = ("bit rot", "misplaced write", "garbled message")
+LATER_CHANCE = 0.25
+
 FAULTS: dict[str, Callable[[Nemesis], bool]] = {
     "kill": Nemesis.kill,
     "power cut": Nemesis.cut_power,
@@ -309,12 +341,15 @@ FAULTS: dict[str, Callable[[Nemesis], bool]] = {
     "failed sync": Nemesis.fail_a_sync,
     "full disk": Nemesis.fill_the_disk,
     "slow disk": Nemesis.slow_down_the_disk,
+    "bit rot": Nemesis.rot,
+    "misplaced write": Nemesis.misplace_a_write,
     "split": Nemesis.split,
     "leader isolated": Nemesis.isolate_the_leader,
     "one-way links": Nemesis.deafen,
     "bridge": Nemesis.leave_a_bridge,
     "links cut": Nemesis.cut_some_links,
     "bad weather": Nemesis.bad_weather,
+    "garbled message": Nemesis.garble,
     "clock set": Nemesis.set_the_clock,
     "learner added": lambda nemesis: nemesis.administer(Admin.add_learner),
     "voter added": lambda nemesis: nemesis.administer(Admin.add_voter),

@@ -7,8 +7,9 @@ is cut. Without reordering it is first in, first out, as the streams of the peer
 What arrives is the very message, which raft promises not to change any more, and now and then one
 that went through the peer protocol's own encoding.
 
-A corrupted message is one that did not arrive, and the end of the connection: the peer protocol's
-framing and TCP's checksums see to that, and its own tests say so.
+A message that arrives as something that is none is the end of its connection: it is lost, and so
+is what follows until the receiver has dialled again. What the peer protocol's reader would take
+for another message is not tried: the protocol has no checksum, and leaves that to TCP's, as etcd's.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, NamedTuple
 
+from petcd.peer.errors import MalformedPeerData
+from petcd.peer.stream_reader import DIAL_EVERY_S
+from petcd.peer.streams import MessageReader, frame
 from petcd.raft.types import Entry, Message
 from petcd.server.network import PeerEvents
 from sim.loop import Process
@@ -38,6 +42,7 @@ class Weather(NamedTuple):
     doubled: float = 0.0
     late: float = 0.0
     reordered: bool = False
+    garbled: float = 0.0
 
 
 FAIR = Weather()
@@ -56,6 +61,8 @@ class Wires:
         self.cut: set[tuple[int, int]] = set()
         self.sent = 0
         self.lost = 0
+        self.resets = 0
+        self._reset_until_s: dict[tuple[int, int], float] = {}
         self._changed_s: dict[tuple[int, int], float] = {}
         self._last_due_s: dict[tuple[int, int], float] = {}
 
@@ -88,6 +95,9 @@ class Wires:
         if weather.lost and chance() < weather.lost:
             self.lost += 1
             return True
+        if self._is_reset(link, sender.process.now_s(), message):
+            self.lost += 1
+            return True
         copies = 2 if weather.doubled and chance() < weather.doubled else 1
         for copy in range(copies):
             due_s = sender.process.now_s() + weather.delay_s + weather.jitter_s * chance()
@@ -100,6 +110,14 @@ class Wires:
             arriving = copy_of(message) if copy else self._encoded(message)
             receiver.process.call_at_global(due_s, receiver.deliver, arriving)
         return True
+
+    def _is_reset(self, link: tuple[int, int], now_s: float, message: Message) -> bool:
+        """Whether a connection is gone that something arrived on which was no message."""
+        garbled, until_s = self.weather.garbled, self._reset_until_s
+        if garbled and self.random.random() < garbled and is_refused(message, self.random):
+            self.resets += 1
+            self._changed_s[link] = until_s[link] = now_s + DIAL_EVERY_S
+        return link in until_s and now_s < until_s[link]
 
     def carry(
         self, sender: Port, receiver: Port, callback: Callable[..., object], *args: Any
@@ -115,6 +133,24 @@ class Wires:
         if self.encode is not None and self.decode is not None and self.sent % ENCODED_ONE_IN == 0:
             return self.decode(self.encode(message))
         return message
+
+
+def is_refused(message: Message, random: Random) -> bool:
+    """Whether the reader of a stream refuses what the line made of a message, or waits in vain for
+    the rest. The reader must not fail in any other way."""
+    data = bytearray(frame(message))
+    place = random.randrange(len(data))
+    match random.randrange(3):
+        case 0:
+            data[place] ^= 1 << random.randrange(8)
+        case 1:
+            del data[place:]
+        case _:
+            data[place:place] = random.randbytes(random.randint(1, 16))
+    try:
+        return not MessageReader(message.to, message.from_).feed(bytes(data))
+    except MalformedPeerData:
+        return True
 
 
 def on_grid(time_s: float) -> float:

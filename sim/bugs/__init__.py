@@ -8,7 +8,7 @@ again, in this process only. petcd has none of these defects; the museum shows t
 would find them. A patch whose target is gone or has other parameters raises `Rotten`, so that no
 exhibit can decay unnoticed.
 
-    voting  reading  storing  applying  watching  snapshots  membership       the rooms
+    voting  reading  storing  damage  applying  watching  snapshots  membership       the rooms
     quotas  slow_watching  v2
     exhibit   what an exhibit is                    switch   patching and taking back
 
@@ -18,6 +18,7 @@ tests, in Jepsen's reports, or in the issue lists of Raft implementations.
 
 from sim.bugs import (
     applying,
+    damage,
     membership,
     quotas,
     reading,
@@ -34,7 +35,7 @@ from sim.bugs.switch import Rotten, applied
 __all__ = ["EXHIBITS", "Exhibit", "Rotten", "expected", "names", "switched"]
 
 _ROOMS = (
-    *(voting, reading, storing, applying, watching, snapshots, membership),
+    *(voting, reading, storing, damage, applying, watching, snapshots, membership),
     *(quotas, slow_watching, v2),
 )
 EXHIBITS: dict[str, Exhibit] = {

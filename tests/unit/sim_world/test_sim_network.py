@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from petcd.peer.stream_reader import DIAL_EVERY_S
 from petcd.raft.types import Entry, EntryType, Message, MessageType
 from sim.loop import Process, Schedule
-from sim.network import Port, Weather, Wires
+from sim.network import Port, Weather, Wires, is_refused
 
 
 class Inbox:
@@ -152,3 +153,35 @@ def test_a_short_request_is_answered_or_times_out(pair: Pair) -> None:
     ask()
     pair.schedule.run(4.0)
     assert answers == [(200, b"/xy"), (0, b"")]
+
+
+def test_what_arrives_as_no_message_ends_the_connection_for_a_while(pair: Pair) -> None:
+    pair.wires.weather = Weather(garbled=0.02)
+    arrived = pair.send(3000)
+    assert pair.wires.resets > 3
+    lost = [number for number in range(3000) if number not in set(arrived)]
+    runs = [number for number in lost if number - 1 not in lost]
+    assert arrived == sorted(arrived)
+    # A message is sent every tenth of a millisecond, and none while nobody has dialled again.
+    least = DIAL_EVERY_S / 0.0001 - 1
+    assert all(set(range(run, min(3000, int(run + least)))) <= set(lost) for run in runs)
+    assert pair.wires.connected_since_s(1, 2) is not None
+
+
+def test_a_reader_may_refuse_what_is_no_message_and_nothing_else_may_come_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    message = Message(MessageType.HEARTBEAT, 2, 1, term=3, commit=9)
+    told = [is_refused(message, Random(seed)) for seed in range(500)]
+    assert 250 < sum(told) < 500
+
+    class Careless:
+        def __init__(self, local_id: int, remote_id: int) -> None:
+            """It reads what the one sends to the other."""
+
+        def feed(self, data: bytes) -> list[Message]:
+            raise IndexError("a byte that is not there")
+
+    monkeypatch.setattr("sim.network.MessageReader", Careless)
+    with pytest.raises(IndexError):
+        is_refused(message, Random(1))
