@@ -236,7 +236,8 @@ class Port:
 
     def send(self, messages):
         for message in messages:
-            self._net.post(self._name, message)
+            if message.to in self.peers:
+                self._net.post(self._name, message)
 
     def send_snapshot(self, message, snapshot, size_bytes):
         self._net.post_snapshot(self._name, message, snapshot)

@@ -214,12 +214,13 @@ class Mailbox:
             return
         messages = ready.messages
         ready.messages = [m for m in messages if m.type in _PROMISES]
-        self._held += [m for m in messages if m.type not in _PROMISES]
+        self._held += self._for_members([m for m in messages if m.type not in _PROMISES])
         if ready.must_sync:
             self.send_held()
 
     def send_held(self) -> None:
-        """Send what was held back."""
+        """Send what was held back, to those who were members then: one whom this turn has removed
+        learns so that it is decided."""
         if self._held:
             messages, self._held = self._held, []
             self._send(messages)
@@ -227,22 +228,26 @@ class Mailbox:
     def send_after_sync(self, ready: Ready) -> None:
         """Send the rest."""
         self.send_held()
-        self._send(latest_acknowledgements(ready.messages))
+        self._send(self._for_members(latest_acknowledgements(ready.messages)))
 
     def send_while_syncing(self) -> None:
         """A sync takes long: let the peers hear from their leader meanwhile."""
         self.send_held()
         messages = self._member.take_urgent()
         if messages:
-            self._send(messages)
+            self._send(self._for_members(messages))
+
+    def _for_members(self, messages: list[Message]) -> list[Message]:
+        """Without those to somebody who was removed; whom a snapshot goes to is looked at later."""
+        removed = self._member.membership.is_removed
+        return [m for m in messages if m.type == _SNAP or not removed(m.to)]
 
     def _send(self, messages: list[Message]) -> None:
         ordinary = []
-        removed = self._member.membership.is_removed
         for message in messages:
             if message.type == _SNAP:
                 self.snapshots.send(message)
-            elif not removed(message.to):
+            else:
                 ordinary.append(message)
                 if message.type == _HEARTBEAT:
                     self._heartbeat_sent(message.to, message.term)

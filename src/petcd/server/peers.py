@@ -4,7 +4,7 @@ A member that is about to join has no membership yet; it is told by whom it was 
 from them. So nobody is dropped before the log says that he was removed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from petcd.cluster import MemberInfo, Membership
 from petcd.server.network import Network
@@ -13,9 +13,13 @@ from petcd.server.network import Network
 class Peers:
     """Keeps the network's list of peers. Law: it holds no removed member and not ourselves."""
 
-    def __init__(self, membership: Membership, network: Network) -> None:
+    def __init__(
+        self, membership: Membership, network: Network, farewell: Callable[[], None]
+    ) -> None:
+        """`farewell` sends what is still to be sent; called before somebody is dropped."""
         self._membership = membership
         self._network = network
+        self._farewell = farewell
         self._known: dict[int, tuple[str, ...]] = {}
         self._seen_changes = -1
 
@@ -32,7 +36,10 @@ class Peers:
         self._seen_changes = membership.changes
         for member in membership.members():
             self._meet(member)
-        for member_id in [known for known in self._known if membership.is_removed(known)]:
+        removed = [known for known in self._known if membership.is_removed(known)]
+        if removed:
+            self._farewell()
+        for member_id in removed:
             del self._known[member_id]
             self._network.remove(member_id)
 

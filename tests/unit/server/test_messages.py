@@ -14,8 +14,11 @@ US, PEER, GONE = 1, 2, 3
 
 
 class FakeMembership:
+    def __init__(self):
+        self.removed = {GONE}
+
     def is_removed(self, member_id):
-        return member_id == GONE
+        return member_id in self.removed
 
 
 class FakeMember:
@@ -117,6 +120,17 @@ def test_nothing_is_sent_to_a_removed_member(rig):
     ready = Ready([], [])
     ready.messages = [Message(APP, GONE, US), Message(APP, PEER, US)]
     rig.mailbox.send_after_sync(ready)
+    assert [message.to for message in rig.network.sent] == [PEER]
+
+
+def test_whom_the_turn_removes_is_told_what_was_held_back_for_him(rig):
+    rig.member.is_leader = True
+    ready = Ready([], [])
+    ready.messages = [Message(APP, GONE, US), Message(APP, PEER, US)]
+    rig.mailbox.send_before_sync(ready)
+    assert rig.network.sent == []
+    rig.member.membership.removed.add(PEER)
+    rig.mailbox.send_held()
     assert [message.to for message in rig.network.sent] == [PEER]
 
 

@@ -84,6 +84,14 @@ def test_a_removed_member_is_told_and_stays_away(trio):
     assert isinstance(again, MemberUnknown)
 
 
+@pytest.mark.parametrize("is_leader", [True, False])
+def test_a_member_that_is_to_remove_itself_answers_and_says_so(trio, is_leader):
+    gone = trio.leader() if is_leader else trio.followers()[0]
+    left = do(trio, gone, "remove", trio[gone].id)
+    assert sorted(member.name for member in left) == [name for name in "abc" if name != gone]
+    assert trio[gone].told_of_removal
+
+
 @pytest.mark.parametrize("is_asked_itself", [True, False])
 def test_a_leader_that_is_removed_hands_over_before(trio, is_asked_itself):
     leader = trio.leader()
