@@ -377,7 +377,10 @@ class Invariants:
         if durable.term < message.term:
             detail = f"{member:x} sends {message} and has synced term {durable.term}"
             broken("an acknowledgement before the term is on disk", detail)
-        if durable.last_index < message.index:
+        # Of one whose entries a later leader has replaced in the same turn: that one was elected by
+        # members that had not acknowledged them, so there is no majority of which this is a part.
+        is_replaced = durable.term_at(durable.last_index) > message.term
+        if durable.last_index < message.index and not is_replaced:
             detail = f"{member:x} sends {message} and has synced up to {durable.last_index}"
             broken("an acknowledgement before the entries are on disk", detail)
 

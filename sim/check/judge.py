@@ -52,7 +52,7 @@ def judge(
     seen = watching.seen_events(history.watchers, answered)
     operations = alarms.settled(history.operations, seen)
     v2 = V2Evidence(history.v2_watches, history.operations, v2_resting)
-    silence, embargo = Silence(history.watchers), Embargo(alarm_record)
+    silence, embargo = Silence(history.watchers, alive, final_revision), Embargo(alarm_record)
     lineage = Lineage(operations, seen.values())
 
     def denies(revision: int, changes: Sequence[Event]) -> bool:

@@ -3,6 +3,7 @@
     watch of k from 5:   event at 7   event at 12      revisions 5, 6 and 8 to 11 left k alone
 
     watch of k:   event at 12, before it the pair of 7     revisions 8 to 11 left k alone
+    watch of k:   event at 12, and there it is in the end  what came after 12 left k alone
 
 A write whose outcome is unknown may have made a revision that nobody answered for; which one it
 was is a guess as long as nothing was seen of it. A watcher's silence rules guesses out, and so does
@@ -12,7 +13,7 @@ what it was told of the pair before.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from sim.check.history import Event, Watch, Watcher
@@ -40,10 +41,15 @@ class _Span(NamedTuple):
 
 
 class Silence:
-    """All watchers' silence."""
+    """All watchers' silence. `alive` and `final_revision` are explained in `watching`."""
 
-    def __init__(self, watchers: Sequence[Watcher]) -> None:
-        spans = (_span(watcher) for watcher in watchers)
+    def __init__(
+        self,
+        watchers: Sequence[Watcher],
+        alive: Collection[int] = (),
+        final_revision: int = 0,
+    ) -> None:
+        spans = (_span(each, final_revision if each.id in alive else 0) for each in watchers)
         self._spans = [span for span in spans if span.first and span.first <= span.last]
         self._alone = Spans()
         self._written: dict[int, set[tuple[bytes, bytes]]] = defaultdict(set)
@@ -72,7 +78,8 @@ class Silence:
         )
 
 
-def _span(watcher: Watcher) -> _Span:
+def _span(watcher: Watcher, rested_at: int) -> _Span:
+    """`rested_at`: the revision up to which everything has come, because there was time."""
     last = 0
     told: set[tuple[int, bytes]] = set()
     for message in watcher.messages:
@@ -82,4 +89,6 @@ def _span(watcher: Watcher) -> _Span:
             revision = event.kv.mod_revision
             told.add((revision, event.kv.key))
             last = max(last, revision - 1)  # of the last revision a part may be still to come
+    if not watcher.messages or watcher.messages[-1].kind not in ("compacted", "cancelled"):
+        last = max(last, rested_at)
     return _Span(begins_at(watcher), last, watcher.request, told)

@@ -152,6 +152,18 @@ def test_promises_are_looked_at_before_they_leave() -> None:
         assert lawbreaker(invariants, node(5, 2, (Entry(0, 4, 2),))) == law
 
 
+def test_an_acknowledgement_may_be_overtaken_by_the_next_leader() -> None:
+    """In one turn: entries 2 and 3 of term 4, then 2 of a leader of term 5, then one sync."""
+    late = Message(MessageType.APP_RESP, 2, 1, 4, 0, 3)
+    replaced = synced(HardState(5, 0, 1), Entry(0, 5, 2))
+    replaced.sent(1, late)
+    replaced.look(1, node(5, 0, (Entry(0, 5, 2),)).raft)
+    never_there = synced(HardState(5, 0, 1), Entry(0, 4, 2))
+    never_there.sent(1, late)
+    law = "an acknowledgement before the entries are on disk"
+    assert lawbreaker(never_there, node(5, 0, (Entry(0, 4, 2),))) == law
+
+
 class Listed:
     """A list of members."""
 

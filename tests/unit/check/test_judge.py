@@ -16,6 +16,8 @@ from sim.check.history import (
     Operation,
     Put,
     PutResponse,
+    Range,
+    RangeResponse,
     Watch,
 )
 from sim.check.judge import judge
@@ -85,6 +87,24 @@ def test_a_watcher_that_saw_nothing_rules_out_a_guess() -> None:
 
     assert history.operations.pop(2).request.key == b"b"
     assert [each.law for each in judge(history).violations] == ["a watch left out an event"]
+
+
+def test_a_watcher_that_hears_nothing_more_rules_out_a_guess() -> None:
+    """Two puts were never answered and the last revision is open: it is not of the watched key."""
+    for keys in (b"ab", b"ba"):
+        history = History()
+        put = Operation(3, 3, 1, 0.0, Put(b"a", b"first"), 0.1, PutResponse(None), 2)
+        history.operations.append(put)
+        for key in keys:
+            history.operations.append(Operation(key, key, 1, 0.2, Put(bytes([key]), b"lost")))
+        read = Operation(3, 3, 1, 2.0, Range(b"c"), 3.0, RangeResponse((), 0), 3)
+        history.operations.append(read)
+        watcher = history.watch(99, 99, 1, Watch(b"a", b"", 3))
+        watcher.messages.append(Message("created", 1.0, 2))
+        assert not judge(history, alive={1}, final_revision=3).violations
+    del history.operations[1]
+    found = judge(history, alive={1}, final_revision=3).violations
+    assert [each.law for each in found] == ["a watcher was left in silence"]
 
 
 def test_what_a_watcher_was_told_of_the_pair_before_rules_out_a_guess() -> None:
