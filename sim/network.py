@@ -187,6 +187,8 @@ class Port:
         self.events: PeerEvents | None = None
         self.answer: Callable[[str, bytes, Callable[[int, bytes], None]], None] | None = None
         self.peers: dict[int, tuple[str, ...]] = {}
+        self._remotes: set[int] = set()
+        """Who has introduced itself before this member knows of it; see `petcd.peer.network`."""
         self._wires = wires
         wires.ports[member_id] = self
 
@@ -199,15 +201,21 @@ class Port:
         """See `petcd.server.network.Network`."""
         for message in messages:
             self._wires.look(self.id, message)
-            known = message.to in self.peers
+            known = message.to in self.peers or message.to in self._remotes
             if (not known or not self._wires.transport(self, message)) and self.events is not None:
                 self.process.call_soon(self.events.unreachable, message.to)
 
     def deliver(self, message: Message) -> None:
         """A message has come through."""
         if self.events is not None and not self.events.is_removed(message.from_):
+            self._meet(message.from_)
             self.events.received(message)
             self.process.is_unchanged = True
+
+    def _meet(self, member_id: int) -> None:
+        """Somebody was heard of; what comes from members says where they are."""
+        if member_id not in self.peers:
+            self._remotes.add(member_id)
 
     def send_snapshot(self, message: Message, snapshot: Any, size_bytes: int) -> None:
         """See `petcd.server.network.Network`."""
@@ -230,10 +238,12 @@ class Port:
     def deliver_snapshot(self, message: Message, snapshot: Any) -> None:
         """A snapshot has come through, with its body."""
         if self.events is not None and not self.events.is_removed(message.from_):
+            self._meet(message.from_)
             self.events.snapshot_received(copy_of(message), snapshot)
 
     def add(self, member_id: int, peer_urls: Sequence[str]) -> None:
         """See `petcd.server.network.Network`."""
+        self._remotes.discard(member_id)
         self.peers[member_id] = tuple(peer_urls)
 
     def update(self, member_id: int, peer_urls: Sequence[str]) -> None:

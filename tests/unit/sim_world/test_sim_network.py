@@ -128,6 +128,19 @@ def test_one_who_was_removed_is_not_listened_to(pair: Pair) -> None:
     assert pair.send(3) == []
 
 
+def test_a_stranger_is_answered_once_it_has_introduced_itself(pair: Pair) -> None:
+    """As one that was added while this member was away, and has become the leader."""
+    pair.ports[2].remove(1)
+    answer = Message(MessageType.HEARTBEAT_RESP, 1, 2)
+    pair.ports[2].send([answer])
+    pair.schedule.run(1.0)
+    assert pair.inboxes[2].lost == [1] and not pair.inboxes[1].messages
+    pair.send(1)
+    pair.ports[2].send([answer])
+    pair.schedule.run(pair.schedule.now_s + 1.0)
+    assert pair.inboxes[2].lost == [1] and len(pair.inboxes[1].messages) == 1
+
+
 def test_a_snapshot_arrives_or_the_sender_hears_that_it_did_not(pair: Pair) -> None:
     snapshot = object()
     message = Message(MessageType.SNAP, 2, 1)
