@@ -10,11 +10,15 @@ import contextlib
 import os
 import socket
 import stat
+import sys
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
 from petcd.server.config import ConfigError
+
+# A caller whose machine went away without a word is found out by the system; etcd's period.
+KEEPALIVE_S = 30
 
 
 class Sockets:
@@ -64,7 +68,16 @@ def _bind_port(host: str, port: int, reuse_port: bool) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if reuse_port:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    _keep_alive(bound)
     return _bound(bound, address, f"tcp {host}:{port}")
+
+
+def _keep_alive(listening: socket.socket) -> None:
+    """Accepted connections have it from the socket that listens."""
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if sys.platform == "linux":
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_S)
 
 
 def _bind_file(path: str) -> socket.socket:

@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from petcd.api.http import HttpEndpoints
 from petcd.api.v2.endpoints import V2Endpoints
@@ -35,6 +36,7 @@ from petcd.server.bootstrap import describe, has_run, restart, start_anew
 from petcd.server.busy_polling import BusyPolling, has_spare_processor
 from petcd.server.config import ServerConfig
 from petcd.server.corruption import CorruptionCheck
+from petcd.server.descriptors import connections_max
 from petcd.server.discovery import discovered
 from petcd.server.engine import GRPC_OVERHEAD_BYTES, Engine
 from petcd.server.joining import FirstStart, first_start
@@ -89,6 +91,7 @@ class Server:
         """Open the data and serve. Raises ConfigError, OSError and the storage room's errors."""
         loop = asyncio.get_running_loop()
         config, log = self.config, self._log
+        self._connections_max = min(TransportLimits().max_connections, connections_max())
         sockets = self._sockets.bind(config.listen_client_urls)
         peer_sockets = self._sockets.bind(config.listen_peer_urls)
         metrics_sockets = self._sockets.bind(config.listen_metrics_urls)
@@ -181,15 +184,24 @@ class Server:
             config.host_whitelist,
             self._v2_endpoints(engine) if config.enable_v2 else None,
         )
-        limits = transport_limits(config)
+        limits = replace(transport_limits(config), max_connections=self._connections_max)
         self._listener = Listener(router, self._endpoints.handle, limits)
         observe_clients(
             self._metrics, engine, router, self._listener, self._endpoints, config.metrics
         )
+        self._listener.on_refused = self._tell_of_refused
         self._connect(self._listener, engine)
         for bound in sockets:
             await self._listener.start_on(bound)
             self.client_addresses.append(address_of(bound))
+
+    def _tell_of_refused(self, count: int) -> None:
+        self._log.warn(
+            "refused client connections",
+            count=count,
+            connections_max=self._connections_max,
+            advice="raise the limit of open files if these clients are welcome",
+        )
 
     def _connect(self, listener: Listener, engine: Engine) -> None:
         """Bytes in lead to turns, turns to bytes out."""

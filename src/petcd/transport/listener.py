@@ -69,6 +69,7 @@ class _Connection(asyncio.Protocol):
         self.since = self.time()
         listener = self.listener
         if len(listener.connections) >= listener.limits.max_connections:
+            listener.refused += 1
             self.transport.abort()
             return
         self.transport.set_write_buffer_limits(high=_SOCKET_BUFFER_BYTES)
@@ -212,9 +213,10 @@ class Listener:
 
     Made inside a running event loop. `on_failure(what, error)` learns of exceptions in handlers.
     `after_receive()` is called when the bytes that a socket brought are handled, before answers go
-    out: the place to finish work that gathers them. `open_sink` may take the body of an HTTP/1.1
-    request in pieces. `clock` is set where somebody wants to know how long calls take: the loop's
-    time, but not the same within a round.
+    out: the place to finish work that gathers them. `on_refused(count)` is told each second how
+    many connections were dropped because there are too many. `open_sink` may take the body of an
+    HTTP/1.1 request in pieces. `clock` is set where somebody wants to know how long calls take: the
+    loop's time, but not the same within a round.
     Byte counters, for the metrics: `message_bytes_received` and `message_bytes_sent` of gRPC.
     """
 
@@ -232,6 +234,8 @@ class Listener:
         self.on_failure: Callable[[str, Exception], None] = self._log
         self.after_receive: Callable[[], None] | None = None
         self.open_sink: SinkOpener | None = None
+        self.on_refused: Callable[[int], None] | None = None
+        self.refused = 0
         self.connections: set[_Connection] = set()
         self._dirty: list[_Connection] = []
         self._timed: set[_Connection] = set()
@@ -409,8 +413,15 @@ class Listener:
                 self._timed.add(connection)
                 self._set_timer(following)
 
+    def tell_of_refused(self) -> None:
+        """Part of each second's sweep."""
+        if self.refused and self.on_refused is not None:
+            self.on_refused(self.refused)
+        self.refused = 0
+
     def _sweep(self) -> None:
         self._sweeper = self.loop.call_later(_SWEEP_S, self._sweep)
         now = self.loop.time()
+        self.tell_of_refused()
         for connection in list(self.connections):
             connection.sweep(now)

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 
 import pytest
 
@@ -85,3 +86,15 @@ def test_a_member_serves_on_a_socket_file(start, tmp_path):
         while data := client.recv(4096):
             answer += data
     assert answer.startswith(b"HTTP/1.1 200 ") and b'"health":"true"' in answer
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system's periods are taken")
+def test_a_caller_that_went_away_without_a_word_is_noticed(sockets):
+    (bound,) = sockets.bind(["http://127.0.0.1:0"])
+    bound.listen()
+    with socket.create_connection(address_of(bound)):
+        accepted, _ = bound.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
+                assert accepted.getsockopt(socket.IPPROTO_TCP, option) == 30

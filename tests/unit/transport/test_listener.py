@@ -317,6 +317,20 @@ def test_connections_above_the_limit_are_dropped_at_once() -> None:
     assert not shop.connect().transport.aborted
 
 
+def test_of_dropped_connections_it_is_told_once_a_second() -> None:
+    shop = Shop(TransportLimits(max_connections=1))
+    told: list[int] = []
+    shop.listener.on_refused = told.append
+    shop.connect()
+    shop.listener.tell_of_refused()
+    assert told == []
+    shop.connect()
+    shop.connect()
+    shop.listener.tell_of_refused()
+    shop.listener.tell_of_refused()
+    assert told == [2]
+
+
 def test_who_sends_requests_far_ahead_is_not_read(shop: Shop) -> None:
     protocol = shop.connect()
     protocol.data_received(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
