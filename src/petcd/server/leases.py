@@ -14,7 +14,7 @@ from typing import Any
 from petcd.api.host import Finish
 from petcd.lease import LeaseError, LeaseNotFound, NotPrimary, TimeToLive
 from petcd.member.apply import LEASE_CHECKPOINT, LEASE_REVOKE
-from petcd.member.errors import Stopped, TimedOut
+from petcd.member.errors import NoLeader, Stopped, TimedOut
 from petcd.server.network import PeerCalls
 from petcd.server.runtime import Runtime
 from petcd.server.surroundings import Loop
@@ -194,8 +194,10 @@ class Leases:
 
         left_s = until_s - self._loop.time()
         leader_id = self._member.leader_id
-        if self._runtime.is_stopped or left_s <= 0:
-            finish(context, Stopped() if self._runtime.is_stopped else TimedOut())
+        if self._runtime.is_stopped:
+            finish(context, Stopped())
+        elif left_s <= 0:
+            finish(context, TimedOut() if leader_id else NoLeader())
         elif self._member.is_leader:
             here(done)
         elif leader_id:

@@ -31,6 +31,7 @@ from petcd.cluster.strict import (
 from petcd.member.errors import (
     BadLeaderTransferee,
     LearnerNotReady,
+    NoLeader,
     NotEnoughStarted,
     NotLeader,
     TimedOut,
@@ -206,7 +207,7 @@ class Reconfiguration:
         """Ask the leader, again and again while there is none or it does not answer."""
         left_s = until_s - self._loop.time()
         if left_s <= 0:
-            finish(context, TimedOut())
+            finish(context, TimedOut() if self._member.leader_id else NoLeader())
             return
         if self._member.is_leader:
             self.promote_as_leader(member_id, finish, context)

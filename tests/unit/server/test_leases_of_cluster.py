@@ -3,6 +3,7 @@
 import pytest
 
 from petcd.lease import LeaseNotFound
+from petcd.member.errors import NoLeader
 from petcd.wire.hot import internal_request
 from petcd.wire.lease import LeaseGrantRequest, LeaseRevokeRequest
 
@@ -120,6 +121,20 @@ def test_without_a_leader_a_renewal_waits_for_one(trio):
     trio.stop(first)
     assert ask(trio, other, "renew", 7) == 60
     assert trio.leader() not in (None, first)
+
+
+def test_who_waited_for_a_leader_in_vain_hears_that_there_is_none(trio):
+    grant(trio, "a", 7, 60)
+    trio.stop(trio.leader())
+    left = trio.followers()[0]
+    trio.stop(trio.followers()[1])
+    assert isinstance(ask(trio, left, "renew", 7), NoLeader)
+    assert isinstance(ask(trio, left, "time_to_live", 7, False), NoLeader)
+    promotion = []
+    changes = trio[left].engine.reconfiguration
+    changes.promote(7, lambda context, what: promotion.append(what), None)
+    trio.run_until(lambda: promotion, 10.0)
+    assert isinstance(promotion[0], NoLeader)
 
 
 # -- checkpoints ------------------------------------------------------------------------------
