@@ -126,7 +126,7 @@ class Admin:
         membership = self.membership()
         return (
             membership is None
-            or any(slot.is_lost or slot.disk.harms for slot in self._world.slots)
+            or any(slot.is_lost or slot.disk.is_harmed for slot in self._world.slots)
             or any(member.is_learner for member in membership.members())
         )
 

@@ -23,12 +23,13 @@ from petcd.api.v3.maintenance import MaintenanceService
 from petcd.api.v3.watch import WatchService
 from petcd.cluster import MemberInfo
 from petcd.member.meta import load_applied
+from petcd.server.bootstrap import UNREADABLE
 from petcd.server.config import ServerConfig
 from petcd.server.engine import Engine
 from petcd.server.log import Logger
 from petcd.server.opening import DataUnusable, Opened, Opening, log_start
 from petcd.server.surroundings import Surroundings
-from petcd.storage.errors import StorageError, StorageFailed, WalError
+from petcd.storage.errors import BackendDamaged, StorageError, StorageFailed, WalError
 from petcd.storage.memory import MemoryBackend
 from petcd.storage.snapshot_store import settle_memory
 from petcd.storage.wal import Wal
@@ -39,6 +40,7 @@ from petcd.wire.internal import Metadata
 from sim.check.alarms import AlarmRecord
 from sim.check.durable import RecordingWal
 from sim.check.invariants import Invariants
+from sim.comparing import compare_with_others, hash_of
 from sim.disk import Disk
 from sim.loop import Executor, Process, ProcessKilled, Schedule
 from sim.network import Port, Wires
@@ -98,7 +100,6 @@ class Run:
             opened = self._open()
         except (StorageError, DataUnusable, OSError) as error:  # the process says so and ends
             self._die(error)
-        slot.disk.mend()
         assert isinstance(opened.log, RecordingWal)
         self.wal = opened.log
         surroundings = Surroundings(
@@ -110,6 +111,7 @@ class Run:
             slot.random.randrange,
         )
         self.port = Port(self._wires, opened.member.id, process)
+        self._examine(opened, self.port)
         engine = self.engine = Engine(
             opened, self.port, surroundings, self._config, self.log, self._die, self.port
         )
@@ -151,7 +153,22 @@ class Run:
         )
         log = self._recorded(reopened)
         log.record.resumed(start, replay)
-        return opening.reopen(log, replay, start, backend, lambda identity: slot.founders)
+        try:
+            return opening.reopen(log, replay, start, backend, lambda identity: slot.founders)
+        except UNREADABLE as error:
+            raise BackendDamaged("backend", f"{type(error).__name__}: {error}") from error
+
+    def _examine(self, opened: Opened, port: Port) -> None:
+        """Harm that was done to the disk is told now, or does not matter."""
+        slot, store = self.slot, opened.member.store
+        port.hash_kv = lambda revision: hash_of(store, revision)
+        if slot.compares_first and not opened.is_new:
+            try:
+                if compare_with_others(store, port):
+                    slot.disk.rotten = None
+            except DataUnusable as error:  # the process says so and ends
+                self._die(error)
+        slot.disk.mend()
 
     def _recorded(self, wal: Wal) -> RecordingWal:
         """From now on it is known what of the log is on the disk."""
@@ -274,6 +291,8 @@ class Slot:
         # Larger watch responses are cut; 0: as in production, where none is so large here.
         self.fragment_bytes = 0
         self.drift = 0.0
+        # Whether it asks the others for their hashes before it serves.
+        self.compares_first = False
         self.wall_offset_s = 0.0
         self.runs = 0
         self.run: Run | None = None
@@ -310,7 +329,7 @@ class Slot:
 
         One that finds its log damaged is given up: it may have forgotten a vote.
         """
-        if self.disk.harms and isinstance(error, WalError | DataUnusable):
+        if self.disk.is_harmed and isinstance(error, WalError | BackendDamaged | DataUnusable):
             self.is_lost = True
         elif not self.disk.failed:
             self.deaths.append(f"{type(error).__name__}: {error}")

@@ -1,10 +1,11 @@
-"""Harm to bytes of a log that were synced: bits that rot, and writes that went astray.
+"""Harm to what was synced: bits that rot, and writes that went astray.
 
     rotten_bits       a few bits of the log are not what was written
     misplaced_write   a sector still holds what it held before; what was written stands in the place
                       of another sector, or nowhere
+    rotten_row        a bit of a row of the backend
 
-Whoever reads the log must notice, or be right in spite of it. What is drawn here can be noticed by
+Whoever reads a log must notice, or be right in spite of it. What is drawn here can be noticed by
 any reader: it differs from all that a torn write may leave. So these are kept out, for they look
 like a last write that did not arrive, and a log of etcd's format has nothing that would tell:
 
@@ -20,7 +21,9 @@ from __future__ import annotations
 from random import Random
 from typing import NamedTuple
 
-from sim.disk import SECTOR_BYTES, Disk, Harm
+from petcd.storage.backend import KEY
+from petcd.storage.memory import MemoryStore
+from sim.disk import SECTOR_BYTES, Disk, Harm, RottenRow
 
 FRAME_BYTES = 8
 ENTRY = 2
@@ -96,6 +99,17 @@ def misplaced_write(disk: Disk, directory: str, random: Random) -> list[Harm]:
             written = missed.before[: len(hit.before)]
             return [missed, Harm(hit.path, hit.offset, hit.before[: len(written)], written)]
     return []
+
+
+def rotten_row(store: MemoryStore, random: Random) -> RottenRow | None:
+    """A bit of some row of the keys; None when there is no row."""
+    rows = store.buckets[KEY]
+    if not rows:
+        return None
+    row, before = random.choice(list(rows.items()))
+    after = bytearray(before)
+    after[random.randrange(len(after))] ^= 1 << random.randrange(8)
+    return RottenRow(row, before, bytes(after))
 
 
 def _some_segment(disk: Disk, directory: str, random: Random) -> tuple[str, bytes]:

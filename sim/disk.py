@@ -25,6 +25,7 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple, NoReturn
 
+from petcd.storage.backend import KEY
 from petcd.storage.memory import MemoryStore
 
 SECTOR_BYTES = 512
@@ -40,6 +41,14 @@ class Harm(NamedTuple):
 
     path: str
     offset: int
+    before: bytes
+    after: bytes
+
+
+class RottenRow(NamedTuple):
+    """What a row of the backend's keys held, and what it holds since."""
+
+    row: bytes
     before: bytes
     after: bytes
 
@@ -169,7 +178,9 @@ class Disk:
         self.crash_in = 0
         self.kill: Callable[[], NoReturn] | None = None
         self.failed = ""  # what was injected that a process may die of
-        self.harms: list[Harm] = []  # to what was synced, as long as it may be met
+        # To what was synced, as long as it may be met.
+        self.harms: list[Harm] = []
+        self.rotten: RottenRow | None = None
         self.bytes_written = 0
         self.syncs = 0
         self._names: Names = {}
@@ -198,8 +209,22 @@ class Disk:
             self._replace(harm, harm.before, harm.after)
         self.harms += harms
 
+    def rot(self, rotten: RottenRow) -> None:
+        """Spoil a row of the backend."""
+        self.store.buckets[KEY][rotten.row] = rotten.after
+        self.rotten = rotten
+
+    @property
+    def is_harmed(self) -> bool:
+        """Whether a start may find something that was synced otherwise."""
+        return bool(self.harms) or self.rotten is not None
+
     def mend(self) -> None:
         """Nobody minded the harm that was done: take it back where it still is."""
+        rotten, rows = self.rotten, self.store.buckets[KEY]
+        if rotten is not None and rows.get(rotten.row) == rotten.after:
+            rows[rotten.row] = rotten.before
+        self.rotten = None
         for harm in self.harms:
             if harm.path in self._names:
                 self._replace(harm, harm.after, harm.before)

@@ -18,7 +18,7 @@ from sim.admin import Admin
 from sim.check.history import Note
 from sim.check.v2_records import ClockSet
 from sim.cluster import WAL_DIR, Slot, leader_of, running
-from sim.damage import misplaced_write, rotten_bits
+from sim.damage import misplaced_write, rotten_bits, rotten_row
 from sim.disk import Disk, Harm
 from sim.network import FAIR, Weather
 
@@ -55,6 +55,7 @@ class Nemesis:
     def prepare(self, slot: Slot) -> None:
         """What a member has of its own, for all its life."""
         slot.drift = self.drift
+        slot.compares_first = "rotten row" in self.kinds
         slot.power_lost = self._random.random() < 0.7
 
     def text(self) -> str:
@@ -187,6 +188,17 @@ class Nemesis:
     def misplace_a_write(self) -> bool:
         """A sector of the log went to a wrong place, or nowhere."""
         return self._hurt(misplaced_write)
+
+    def rot_a_row(self) -> bool:
+        """A bit of the backend flips; members compare themselves with others when they start."""
+        admin, slot = self._world.admin, self._victim()
+        if admin is None or slot is None or not admin.can_spare_a_disk():
+            return False
+        self._end(slot, power_lost=False)
+        rotten = rotten_row(slot.disk.store, self._random)
+        if rotten is not None:
+            slot.disk.rot(rotten)
+        return True
 
     def _hurt(self, choose: Callable[[Disk, str, Random], list[Harm]]) -> bool:
         admin, slot = self._world.admin, self._victim()
@@ -328,7 +340,7 @@ def _at_once() -> float:
 
 # Kinds that are younger than the first campaigns are drawn apart from the others, so that a world
 # that has none of them is what it was.
-LATER_KINDS = ("bit rot", "misplaced write", "garbled message")
+LATER_KINDS = ("bit rot", "misplaced write", "garbled message", "rotten row")
 LATER_CHANCE = 0.25
 
 FAULTS: dict[str, Callable[[Nemesis], bool]] = {
@@ -343,6 +355,7 @@ FAULTS: dict[str, Callable[[Nemesis], bool]] = {
     "slow disk": Nemesis.slow_down_the_disk,
     "bit rot": Nemesis.rot,
     "misplaced write": Nemesis.misplace_a_write,
+    "rotten row": Nemesis.rot_a_row,
     "split": Nemesis.split,
     "leader isolated": Nemesis.isolate_the_leader,
     "one-way links": Nemesis.deafen,

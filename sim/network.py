@@ -19,6 +19,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from petcd.peer.errors import MalformedPeerData
+from petcd.peer.remote_requests import PeerHash
 from petcd.peer.stream_reader import DIAL_EVERY_S
 from petcd.peer.streams import MessageReader, frame
 from petcd.raft.types import Entry, Message
@@ -187,6 +188,7 @@ class Port:
         self.events: PeerEvents | None = None
         self.answer: Callable[[str, bytes, Callable[[int, bytes], None]], None] | None = None
         self.peers: dict[int, tuple[str, ...]] = {}
+        self.hash_kv: Callable[[int], PeerHash | None] = lambda revision: None
         self._remotes: set[int] = set()
         """Who has introduced itself before this member knows of it; see `petcd.peer.network`."""
         self._wires = wires
@@ -289,6 +291,15 @@ class Port:
             self.process.call_soon(end, 0, b"")
         else:
             self._wires.carry(self, receiver, receiver.serve, target, body, respond)
+
+    def hashes_of_others(self, revision: int) -> dict[int, PeerHash | None]:
+        """What the others say that can be asked, at once."""
+        cut = self._wires.cut
+        return {
+            other.id: other.hash_kv(revision)
+            for other in self._wires.ports.values()
+            if other is not self and not cut & {(self.id, other.id), (other.id, self.id)}
+        }
 
     def serve(self, target: str, body: bytes, respond: Callable[[int, bytes], None]) -> None:
         """Another member asks something."""

@@ -1,4 +1,4 @@
-"""Defects of members whose log was damaged after it had been synced.
+"""Defects of members whose disk was damaged after it had been synced.
 
 What a member may do then has names in "Protocol-Aware Recovery for Consensus-Based Storage" (FAST
 '18): who cuts the log (Truncate) or begins with an empty one (DeleteRebuild) forgets what it had
@@ -7,11 +7,15 @@ promised. petcd's member stops, and another one takes its place (Reconfigure).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from petcd.peer.remote_requests import PeerHash
 from petcd.server.opening import Opened
 from petcd.storage import wal_reader, wal_segment, wal_tail
 from petcd.storage.errors import WalError
 from petcd.storage.wal_record import RECORD_BYTES_MAX
-from sim.bugs.exhibit import Exhibit
+from sim import comparing
+from sim.bugs.exhibit import DIVERGED, Exhibit
 from sim.bugs.switch import Patch, everywhere
 from sim.cluster import Run
 
@@ -61,6 +65,15 @@ def _size_of_a_record_believed() -> list[Patch]:
     return everywhere(wal_segment, "frame_is_sound", frame_is_sound)
 
 
+def _history_not_compared() -> list[Patch]:
+    """Who has another history than the rest starts, and serves it."""
+
+    def compare(own: PeerHash, said: Mapping[int, PeerHash | None]) -> tuple[list[int], list[int]]:
+        return [], []
+
+    return [Patch(comparing, "compare", compare)]
+
+
 _FORGOTTEN = ("what was synced is forgotten", "a term went back", "a vote was changed")
 
 EXHIBITS = (
@@ -95,5 +108,13 @@ EXHIBITS = (
         ("MemoryError",),
         _size_of_a_record_believed,
         options={"kinds": "bit-rot", "interval_s": 1.0},
+    ),
+    Exhibit(
+        "history not compared at the start",
+        "etcd's default, --experimental-initial-corrupt-check=false",
+        "A value that rotted in the backend is served.",
+        DIVERGED,
+        _history_not_compared,
+        options={"kinds": "rotten-row", "interval_s": 1.0},
     ),
 )

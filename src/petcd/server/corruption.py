@@ -7,7 +7,8 @@
 A hash stands for all revisions up to one that both have, since the same compaction. The leader
 looks at itself twice, before and after it asked, for its own memory may be what is damaged.
 
-It runs beside the member and only in a process: the simulator compares hashes on its own.
+It runs beside the member and only in a process: the simulator asks on its own, and `compare`
+decides there as well.
 Source: etcd's corrupt.go.
 """
 
@@ -67,6 +68,17 @@ def corrupt_members(own_id: int, found: Comparison) -> list[int]:
     return guilty
 
 
+def compare(own: PeerHash, said: Mapping[int, PeerHash | None]) -> tuple[list[int], list[int]]:
+    """With whom nothing can be compared, and who has another history up to `own.revision`."""
+    unknown, differing = [], []
+    for member_id, other in said.items():
+        if other is None or other.compact_revision != own.compact_revision:
+            unknown.append(member_id)
+        elif other.hash != own.hash:
+            differing.append(member_id)
+    return unknown, differing
+
+
 class CorruptionCheck:
     """Compares this member with the others. Made inside a running loop."""
 
@@ -81,15 +93,14 @@ class CorruptionCheck:
     async def before_serving(self) -> None:
         """Raises DataUnusable when a member with the same compaction has another history."""
         own = await self._hash()
-        said = await self._ask(own.revision)
-        for member_id, other in said.items():
-            if other is None or other.compact_revision != own.compact_revision:
-                self._log.warn(
-                    "a member could not be compared with", remote_peer_id=format_id(member_id)
-                )
-            elif other.hash != own.hash:
-                own_id = format_id(self._host.member.id)
-                raise DataUnusable(f"{own_id} found data inconsistency with peers")
+        unknown, differing = compare(own, await self._ask(own.revision))
+        for member_id in unknown:
+            self._log.warn(
+                "a member could not be compared with", remote_peer_id=format_id(member_id)
+            )
+        if differing:
+            own_id = format_id(self._host.member.id)
+            raise DataUnusable(f"{own_id} found data inconsistency with peers")
 
     def start(self, interval_s: float) -> None:
         """Compare now and then, while this member leads. 0 is never.

@@ -12,7 +12,7 @@ from peer_fakes import FakeClient, response
 from petcd.cluster import MemberInfo
 from petcd.mvcc.errors import Compacted
 from petcd.peer.remote_requests import PeerHash
-from petcd.server.corruption import Comparison, CorruptionCheck, corrupt_members
+from petcd.server.corruption import Comparison, CorruptionCheck, compare, corrupt_members
 from petcd.server.opening import DataUnusable
 from petcd.storage.errors import BackendDamaged
 from petcd.transport.http_client import Unreachable
@@ -52,6 +52,11 @@ def test_a_damaged_member_is_blamed(said: PeerHash) -> None:
 
 def test_a_leader_whose_hash_changes_by_itself_blames_itself() -> None:
     assert guilty({TWO: SAME}, after=PeerHash(9, 5, 4)) == [OWN]
+
+
+def test_a_starting_member_compares_only_what_has_the_same_compaction() -> None:
+    said = {2: SAME, 3: None, 4: PeerHash(9, 5, 3), 5: PeerHash(12, 5, 4)}
+    assert compare(SAME, said) == ([3, 4], [5])
 
 
 class FakeHost:

@@ -6,12 +6,21 @@ from random import Random
 import pytest
 
 from petcd.raft.types import Entry, HardState
+from petcd.storage.backend import KEY
 from petcd.storage.errors import StorageError, WalDamaged
 from petcd.storage.wal import Wal
 from petcd.storage.wal_reader import Replay, read_log
 from sim.campaign import run_seed
 from sim.cluster import Slot
-from sim.damage import ENTRY, STATE, is_proved, misplaced_write, records_of, rotten_bits
+from sim.damage import (
+    ENTRY,
+    STATE,
+    is_proved,
+    misplaced_write,
+    records_of,
+    rotten_bits,
+    rotten_row,
+)
 from sim.disk import Disk, Harm
 from sim.faults import FAULTS, LATER_KINDS, Nemesis
 from sim.options import Options
@@ -96,6 +105,24 @@ def test_harm_that_was_written_over_is_not_mended() -> None:
     assert not disk.harms
 
 
+def test_a_rotten_row_is_mended_when_nobody_minded_and_it_is_still_there() -> None:
+    disk = Disk(Random(1))
+    assert rotten_row(disk.store, Random(1)) is None
+    rows = disk.store.buckets[KEY]
+    for mended in (True, False):
+        rows[b"row"] = b"value"
+        rotten = rotten_row(disk.store, Random(1))
+        assert rotten is not None
+        disk.rot(rotten)
+        assert rows[b"row"] == rotten.after != b"value"
+        assert disk.is_harmed
+        if not mended:
+            rows[b"row"] = b"other"
+        disk.mend()
+        assert rows[b"row"] == (b"value" if mended else b"other")
+        assert not disk.is_harmed
+
+
 def slot_of(world: World) -> Slot:
     return world.slots[0]
 
@@ -110,8 +137,8 @@ def test_only_a_member_with_a_damaged_disk_may_say_that_its_log_is_damaged() -> 
     assert slot.deaths and not slot.is_lost
 
 
-@pytest.mark.parametrize("kind", ["bit-rot", "misplaced-write"])
-def test_a_member_with_a_damaged_log_is_replaced(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["bit-rot", "misplaced-write", "rotten-row"])
+def test_a_member_with_a_damaged_disk_is_replaced(kind: str) -> None:
     world = World(
         Options(seed=1, members=3, features="none", duration_s=20.0, kinds=kind, interval_s=1.0)
     )

@@ -1,0 +1,38 @@
+"""A starting member compares its history with the others', as with `--initial-corrupt-check`.
+
+    own hash, and theirs at the same revision  ->  alike, different, or nothing to compare with
+
+What is decided is production's (`petcd.server.corruption`); only the questions travel here at once,
+along links that are not cut. Values have no checksum, so this is how a rotten one is told at all;
+where nobody has the same compaction nothing tells, and the harm is taken back.
+"""
+
+from __future__ import annotations
+
+from petcd.mvcc.store import Store
+from petcd.peer.remote_requests import PeerHash
+from petcd.server.corruption import compare
+from petcd.server.opening import DataUnusable
+from sim.network import Port
+
+
+def hash_of(store: Store, revision: int) -> PeerHash | None:
+    """What a member answers that is asked for its hash at a revision; 0 is the newest."""
+    if store.compacting or not store.compact_revision <= (revision or store.revision):
+        return None
+    if revision > store.revision:
+        return None
+    found, current = store.hash_kv(revision)
+    return PeerHash(current, found.hash, found.compact_revision)
+
+
+def compare_with_others(store: Store, port: Port) -> bool:
+    """Whether anybody could be compared with. Raises DataUnusable when somebody differs."""
+    own = hash_of(store, 0)
+    if own is None:
+        return False
+    said = port.hashes_of_others(own.revision)
+    unknown, differing = compare(own, said)
+    if differing:
+        raise DataUnusable(f"{port.id:x} found data inconsistency with peers")
+    return len(unknown) < len(said)
