@@ -209,10 +209,11 @@ class Disk:
             self._replace(harm, harm.before, harm.after)
         self.harms += harms
 
-    def rot(self, rotten: RottenRow) -> None:
-        """Spoil a row of the backend."""
-        self.store.buckets[KEY][rotten.row] = rotten.after
-        self.rotten = rotten
+    def rot(self, rotten: RottenRow | None) -> None:
+        """Spoil a row of the backend, if there is one."""
+        if rotten is not None:
+            self.store.buckets[KEY][rotten.row] = rotten.after
+            self.rotten = rotten
 
     @property
     def is_harmed(self) -> bool:

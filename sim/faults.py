@@ -19,7 +19,7 @@ from sim.check.history import Note
 from sim.check.v2_records import ClockSet
 from sim.cluster import WAL_DIR, Slot, leader_of, running
 from sim.damage import misplaced_write, rotten_bits, rotten_row
-from sim.disk import Disk, Harm
+from sim.disk import Disk
 from sim.network import FAIR, Weather
 
 if TYPE_CHECKING:
@@ -183,29 +183,26 @@ class Nemesis:
 
     def rot(self) -> bool:
         """Bits of the log change their minds, and the member is started again."""
-        return self._hurt(rotten_bits)
+        random = self._random
+        return self._spoil(lambda disk: disk.hurt(rotten_bits(disk, WAL_DIR, random)))
 
     def misplace_a_write(self) -> bool:
         """A sector of the log went to a wrong place, or nowhere."""
-        return self._hurt(misplaced_write)
+        random = self._random
+        return self._spoil(lambda disk: disk.hurt(misplaced_write(disk, WAL_DIR, random)))
 
     def rot_a_row(self) -> bool:
         """A bit of the backend flips; members compare themselves with others when they start."""
-        admin, slot = self._world.admin, self._victim()
-        if admin is None or slot is None or not admin.can_spare_a_disk():
-            return False
-        self._end(slot, power_lost=False)
-        rotten = rotten_row(slot.disk.store, self._random)
-        if rotten is not None:
-            slot.disk.rot(rotten)
-        return True
+        random = self._random
+        return self._spoil(lambda disk: disk.rot(rotten_row(disk.store, random)))
 
-    def _hurt(self, choose: Callable[[Disk, str, Random], list[Harm]]) -> bool:
+    def _spoil(self, spoil: Callable[[Disk], object]) -> bool:
+        """Do harm to what was synced, to one member at a time, which is started again."""
         admin, slot = self._world.admin, self._victim()
         if admin is None or slot is None or not admin.can_spare_a_disk():
             return False
         self._end(slot, power_lost=False)
-        slot.disk.hurt(choose(slot.disk, WAL_DIR, self._random))
+        spoil(slot.disk)
         return True
 
     # -- links --------------------------------------------------------------------------------

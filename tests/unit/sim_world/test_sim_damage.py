@@ -107,7 +107,8 @@ def test_harm_that_was_written_over_is_not_mended() -> None:
 
 def test_a_rotten_row_is_mended_when_nobody_minded_and_it_is_still_there() -> None:
     disk = Disk(Random(1))
-    assert rotten_row(disk.store, Random(1)) is None
+    disk.rot(rotten_row(disk.store, Random(1)))
+    assert not disk.is_harmed
     rows = disk.store.buckets[KEY]
     for mended in (True, False):
         rows[b"row"] = b"value"
