@@ -13,9 +13,10 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple
 
-from bench.clusters import UNREACHABLE, fresh_members
+from bench.clusters import UNREACHABLE
 from bench.servers import Server, ServerFailed, free_ports
 from faults.kinds import FAULTS, Fault
+from faults.member import Member
 from faults.recording import Recorder
 from faults.stand import Stand
 from faults.verdict import Verdict, judge
@@ -165,11 +166,10 @@ async def loaded(
 
 def short_memories(kinds: Sequence[str]) -> list[Server]:
     """Members of these kinds whose logs are short, so that who was away needs a snapshot."""
-    members = fresh_members(kinds, *FLAGS)
-    for member in members:
-        if member.kind == "petcd":
-            member.flags = (*FLAGS, *FLAGS_OF_PETCD)
-    return members
+    return [
+        Member(kind, *FLAGS, *(FLAGS_OF_PETCD if kind == "petcd" else ()), name=f"m{number}")
+        for number, kind in enumerate(kinds, 1)
+    ]
 
 
 async def harmed(kinds: Sequence[str], faults: Sequence[Fault], seed: int, say: Say) -> Outcome:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from bench.servers import Server
+from faults.member import Member
 from faults.proxy import Link
 from faults.stand import Stand
 
@@ -63,6 +64,14 @@ async def kill_all(stand: Stand) -> str:
     return "all"
 
 
+async def vanish(stand: Stand) -> str:
+    """As a machine without power: its connections stay half open, and it comes back."""
+    member = await someone(stand)
+    stand.network.lose(member.name)
+    stand.kill(member)
+    return member.name
+
+
 async def kill_while_starting(stand: Stand) -> str:
     """A start that does not get far, and one more."""
     member = await someone(stand)
@@ -111,6 +120,56 @@ async def replace(stand: Stand) -> str:
     member = await someone(stand)
     await stand.replace(member)
     return member.name
+
+
+# --- disks and clocks, of petcd's members only ----------------------------------------------------
+
+
+def with_shim(stand: Stand) -> list[Member]:
+    return [one for one in stand.awake() if isinstance(one, Member) and one.kind == "petcd"]
+
+
+async def leader_with_shim(stand: Stand) -> Member | None:
+    """The leader if its disk and clock are in our hands, else anybody whose are."""
+    leader, members = await stand.leader(), with_shim(stand)
+    if leader in members:
+        return members[members.index(leader)]
+    return stand.chance.choice(members) if members else None
+
+
+async def hang_disk(stand: Stand) -> str:
+    """No sync returns: who leads so must not keep the lead."""
+    member = await leader_with_shim(stand)
+    if member is None:
+        return "nobody"
+    member.suffer(sync="hang")
+    return member.name
+
+
+async def slow_disk(stand: Stand) -> str:
+    member = await leader_with_shim(stand)
+    if member is None:
+        return "nobody"
+    member.suffer(sync_s=stand.chance.choice((0.02, 0.2, 0.6)))
+    return member.name
+
+
+async def fail_sync(stand: Stand) -> str:
+    """The next sync returns an error, and the process has to end by itself."""
+    member = await leader_with_shim(stand)
+    if member is None:
+        return "nobody"
+    member.suffer(sync="fail")
+    await stand.ended(member)
+    member.suffer()
+    return member.name
+
+
+async def set_clocks(stand: Stand) -> str:
+    """Each member's time of day is another one."""
+    for member in with_shim(stand):
+        member.suffer(clock_s=stand.chance.randint(-86_400, 86_400))
+    return "all"
 
 
 # --- the network ----------------------------------------------------------------------------------
@@ -205,12 +264,17 @@ FAULTS = (
     Fault("kill the leader", kill_leader, (1.0, 3.0)),
     Fault("kill a follower", kill_follower, (0.5, 2.0)),
     Fault("kill all", kill_all, (0.1, 0.5), majority=False),
+    Fault("vanish", vanish, (0.1, 2.0)),
     Fault("kill while starting", kill_while_starting, (0.1, 0.5)),
     Fault("pause the leader", pause_leader, (0.5, 3.5)),
     Fault("pause a follower", pause_follower, (0.5, 2.0)),
     Fault("stutter", stutter, (0.1, 0.3)),
     Fault("restart", restart, (0.5, 1.5)),
     Fault("replace", replace, (0.5, 1.5)),
+    Fault("hang the disk", hang_disk, (2.0, 6.0)),
+    Fault("slow disk", slow_disk, (1.0, 3.0)),
+    Fault("fail a sync", fail_sync, (0.5, 2.0)),
+    Fault("set the clocks", set_clocks, (1.0, 3.0)),
     Fault("hold the leader", hold_leader, (1.5, 5.0)),
     Fault("hold a follower", hold_follower, (0.5, 2.0)),
     Fault("hold everything", hold_everything, (0.5, 2.0), majority=False),

@@ -19,6 +19,9 @@ direction between two members, takes in its bytes of all connections of the two.
 | be in pieces | chunks come as pieces of a few bytes, each written alone |
 | be lossy | the connection breaks with `break_chance` at each chunk |
 
+A member whose machine vanishes says no goodbye: its connections are lost, and whoever is at their
+other end hears nothing any more, not even an end.
+
 Bytes are never reordered, changed or left out: TCP would not let that happen either.
 """
 
@@ -55,6 +58,8 @@ class Link:
 
 
 PASSING = Link()
+LOST = Link()
+LOST.held = True
 
 
 class Network:
@@ -77,6 +82,13 @@ class Network:
         for proxy in self.proxies:
             for connection in list(proxy.connections):
                 connection.link_changed()
+
+    def lose(self, member: str) -> None:
+        """Its connections are lost for good; new ones are not."""
+        for proxy in self.proxies:
+            for connection in proxy.connections:
+                if member in (proxy.target, self.names.get(connection.sender_id)):
+                    connection.is_lost = True
 
     def restore(self) -> None:
         for link in self.links.values():
@@ -145,6 +157,7 @@ class Connection:
     def __init__(self, proxy: Proxy) -> None:
         self.proxy = proxy
         self.sender_id = 0  # not known
+        self.is_lost = False
         self.head: bytes | None = b""  # what came so far, while the sender is not known
         self.caller, self.called = End(self, True), End(self, False)
         self.request = Flow(self, self.caller, self.called, self.request_link)
@@ -179,10 +192,14 @@ class Connection:
             self.link_changed()
 
     def request_link(self) -> Link:
+        if self.is_lost:
+            return LOST
         sender = self.proxy.network.names.get(self.sender_id)
         return self.proxy.network.link(sender, self.proxy.target) if sender else PASSING
 
     def response_link(self) -> Link:
+        if self.is_lost:
+            return LOST
         sender = self.proxy.network.names.get(self.sender_id)
         return self.proxy.network.link(self.proxy.target, sender) if sender else PASSING
 

@@ -22,7 +22,7 @@ PER_SECOND = 120  # the checker replays every write of the whole run
 SAMPLE_S = 5.0
 SETTLED_S = 15.0  # a process this old has loaded its data
 AFTER_START_S = 2.0
-MOVING = ("kill", "pause", "stutter", "restart", "replace")
+MOVING = ("kill", "vanish", "pause", "stutter", "restart", "replace", "hang", "slow disk", "fail")
 
 Say = Callable[[str], None]
 

@@ -4,12 +4,14 @@ import asyncio
 import random
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Sequence
 
 from bench.clusters import UNREACHABLE, Cluster, call, leader_of, member_id, status
 from bench.requests import HASH_KV, MEMBER_ADD, MEMBER_REMOVE, MOVE_LEADER, RANGE, one_range
 from bench.servers import START_TIMEOUT_S, Server, ServerFailed
+from faults.member import Member
 from faults.proxy import Network, Proxy
 from petcd.wire.cluster import MemberAddRequest, MemberAddResponse, MemberRemoveRequest
 from petcd.wire.maintenance import (
@@ -20,6 +22,7 @@ from petcd.wire.maintenance import (
 )
 
 POLL_S = 0.05
+END_TIMEOUT_S = 10.0
 CHANGE_TIMEOUT_S = 20.0  # of membership: the leader must first be connected to the others
 
 
@@ -94,10 +97,21 @@ class Stand:
         await asyncio.to_thread(member.stop)
         self.spawn(member)
 
+    async def ended(self, member: Server) -> None:
+        """Waits until the process has ended by itself, as it has to."""
+        assert member.process is not None
+        try:
+            await asyncio.to_thread(member.process.wait, END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            raise ServerFailed(f"{member.name} goes on: {member.log()}") from None
+        self.kill(member)
+
     def heal(self) -> None:
-        """All links pass, nobody is paused, who is down is started."""
+        """All links pass, disks and clocks are well, nobody is paused, who is down is started."""
         self.network.restore()
         for member in self.members:
+            if isinstance(member, Member):
+                member.suffer()
             self.resume(member)
             if member.process is not None and member.process.poll() is not None:
                 raise ServerFailed(f"{member.name} ended by itself: {member.log()}")

@@ -19,10 +19,11 @@ import pytest
 from bench.clusters import fresh_members
 from bench.servers import Server
 from faults.cycles import FLAGS, Outcome, Run, drawn, harmed, loaded
+from faults.kinds import FAULTS
 from faults.workload import FAILURES, Client
 from sim.check.history import Put
 
-CYCLES = int(os.environ.get("PETCD_FAULT_CYCLES", "20"))
+CYCLES = int(os.environ.get("PETCD_FAULT_CYCLES", len(FAULTS)))
 SEED = int(os.environ.get("PETCD_FAULT_SEED", "2379"))
 MEMBERS = os.environ.get("PETCD_FAULT_MEMBERS", "petcd,petcd,petcd").split(",")
 DISK_BYTES = 256 << 20  # etcd lays out 128 MB for its log at once

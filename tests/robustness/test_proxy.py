@@ -124,6 +124,23 @@ def test_a_cut_ends_connections_and_new_ones_as_soon_as_they_say_who_they_are() 
     with_pair(script)
 
 
+def test_a_lost_connection_says_nothing_any_more_and_a_new_one_passes() -> None:
+    async def script(pair: Pair) -> None:
+        await pair.dial()
+        pair.network.lose("b")
+        connection = next(iter(pair.network.proxies[0].connections))
+        assert connection.called.transport is not None
+        connection.called.transport.abort()
+        pair.network.restore()
+        pair.writer.write(b"one")
+        await pair.hears_nothing()
+        await pair.dial()
+        pair.writer.write(b"two")
+        await pair.hears(b"TWO")
+
+    with_pair(script)
+
+
 def test_slow_bytes_come_late_and_in_order() -> None:
     async def script(pair: Pair) -> None:
         await pair.dial()
