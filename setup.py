@@ -44,7 +44,7 @@ COMPILED = {
         "keys", "answers", "go_json", "keys_request", "form", "endpoints",
         "pieces", "listing", "listings",
     ),
-    "server": ("runtime",),
+    "server": ("effects", "runtime"),
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from google_crc32c import extend
 
 from petcd.raft.ready import Ready
-from petcd.server.runtime import Runtime
+from petcd.server.effects import Effects
 from petcd.server.truncation import Truncation
 from petcd.storage import wal, wal_reader
 from petcd.storage.backend import Batch
@@ -58,11 +58,11 @@ def _index_after_data() -> list[Patch]:
 
 
 def _acknowledged_before_sync() -> list[Patch]:
-    def sync(self: Runtime, ready: Ready) -> bool:
+    def sync(self: Effects, ready: Ready) -> bool:
         self._loop.call_later(0.02, self._log.sync)
         return True
 
-    return [Patch(Runtime, "_sync", sync)]
+    return [Patch(Effects, "_sync", sync)]
 
 
 def _failed_sync_retried() -> list[Patch]:

@@ -165,7 +165,7 @@ class Engine:
             config.snapshot_count,
             config.snapshot_catchup_entries,
             config.max_wals,
-            self.runtime.save_hard_state,
+            self.runtime.effects.save_hard_state,
             self._sender.wants,
             self._surroundings.stopwatch_s,
         )
@@ -199,7 +199,7 @@ class Engine:
         self._receiver = SnapshotReceiver(
             self.member,
             opened.log,
-            runtime.save_hard_state,
+            runtime.effects.save_hard_state,
             self.committer,
             self._jobs,
             self._snapshots,
@@ -296,5 +296,5 @@ class Engine:
 
     def finish(self) -> None:
         """Everything is durable afterwards. No work may be under way at the workers."""
-        self.runtime.save_hard_state()
+        self.runtime.effects.save_hard_state()
         self.committer.commit_now()

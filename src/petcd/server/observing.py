@@ -36,7 +36,7 @@ def observe_member(engine: Engine, peers: NetworkCounters) -> Metrics:
         wal_fsync(duration_s)
         slow(duration_s)
 
-    engine.runtime.sync_durations_s = synced
+    engine.runtime.effects.sync_durations_s = synced
     engine.committer.durations_s = metrics.backend_commit.observe
     engine.timers.delays_s = metrics.loop_delay.observe
     engine.truncation.durations_s = metrics.snap_save.observe

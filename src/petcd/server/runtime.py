@@ -1,20 +1,15 @@
-"""The asyncio shell around the mind: it gathers events, performs effects, delivers outcomes.
+"""The asyncio shell around the mind: it gathers events, decides when a turn is taken, and takes it.
 
 One turn of the loop, for everything that came in since the last one:
 
-    proposals -> raft -> one write and one sync of the log -> apply -> outcomes -> one flush
+    messages, proposals, reads -> raft -> effects (`effects`) -> hooks -> one flush
 
 The turn is the batch: under load hundreds of proposals share a sync, alone a proposal waits for
-nothing. The sync runs on the loop while the disk is quick, since handing it to a thread costs more
-than it takes; on a slow disk it runs in a thread, so that heartbeats and reads go on.
-
-Order (the member's contract): an outcome is delivered only after the entry is synced and applied;
-a failed write or sync ends the process and is never retried, since what the disk holds is unknown.
+nothing. Whatever fails in a turn ends the process: a broken invariant, or a failed write.
 """
 
 import os
 from collections.abc import Callable, Generator
-from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -22,9 +17,9 @@ from petcd.api.host import Finish, LeaseKeeping, LongWork, Reconfiguring
 from petcd.member import Member
 from petcd.member.apply import ALARM
 from petcd.member.errors import NoLeader, Stopped, TooManyRequests
-from petcd.raft.ready import Ready
-from petcd.raft.types import ConfChange, HardState
+from petcd.raft.types import ConfChange
 from petcd.server.committer import Committer
+from petcd.server.effects import LONE_REQUESTS, Effects
 from petcd.server.log import LogLines
 from petcd.server.messages import Mailbox
 from petcd.server.network import Network
@@ -45,10 +40,6 @@ PROPOSALS_MAX = 100_000
 # leader holds up no others.
 BATCH_PROPOSALS_MAX = 1_000
 BATCH_BYTES_MAX = 4 << 20
-# Above this average time a sync leaves the loop for a thread.
-INLINE_SYNC_S = 0.005
-# A turn is taken at once for so few proposals, unless the last turn had more.
-LONE_PROPOSALS = 2
 # So many proposals are enough for a sync.
 GATHERED_PROPOSALS = 64
 # How long a slice of background work may hold the loop between two looks at the sockets.
@@ -92,42 +83,39 @@ class Runtime:
         self.max_request_bytes = max_request_bytes
         self.max_txn_ops = max_txn_ops
         self.room_bytes = room()
-        self.sync_durations_s: Callable[[float], None] = lambda duration_s: None
         self.after_turn: list[Callable[[], None]] = []
-        # Sends the answers that are ready; for a lone one the end of the turn would be late.
-        self.flush: Callable[[], None] = lambda: None
         self.mailbox = Mailbox(member, network, self.schedule_turn, lines, slowness.heartbeat_sent)
         self.connections = Connections(member, network, election_timeout_s)
-        self._loop = loop = surroundings.loop
-        self._log_worker = surroundings.log_worker
-        self._stopwatch_s = surroundings.stopwatch_s
-        self._log = log
+        self._loop = surroundings.loop
         self._watchers = watchers
         self._committer = committer
         self._room = room
         self._die = die
         self._slowness = slowness
         self._slow_apply_s = slowness.apply_s
-        self._slow_call_s = slowness.call_s
-        self._election_timeout_s = election_timeout_s
         self._queue: list[bytes] = []
         self._changes: list[ConfChange] = []
         self._waiting = Waiting(request_timeout_s, self.connections.late, slowness.gave_up)
         self._waiters = self._waiting.by_id
         self._reads = ReadQueue(member, self.next_request_id, request_timeout_s, slowness)
-        # A commit index that is not in the log yet. It is no promise to anybody, so it travels with
-        # the next batch instead of costing a write of its own; a restart finds out again.
-        self._hard_state: HardState | None = None
+        self.effects = Effects(
+            surroundings,
+            member,
+            self.mailbox,
+            log,
+            self._waiting,
+            self._reads,
+            slowness,
+            election_timeout_s,
+            self._applied,
+            self.turn,
+            die,
+        )
         self._proposed_to = 0  # the leader that the last proposals were handed to
         self._alarm_due = False
         self._turn_due = False
         self._crowded = False
-        self._syncing = False
-        self._sync_started_s = 0.0
         self._stopped = False
-        self._now_s = loop.time()
-        self._sync_average_s = 0.0
-        self._turn_sync_s = 0.0  # how long the loop was held up by syncs since `_now_s`
         self._id_prefix = (member.id & 0xFFFF) << 48
         self._id_suffix = (surroundings.wall_ns() // 1_000_000 & 0xFF_FFFF_FFFF) << 8
 
@@ -145,7 +133,7 @@ class Runtime:
             finish(context, Stopped() if self._stopped else TooManyRequests())
             return
         self._queue.append(data)
-        self._waiters[request_id] = (finish, context, self._now_s)
+        self._waiters[request_id] = (finish, context, self.effects.now_s)
         if not self._turn_due:
             self._turn_due = True
             self._loop.call_soon(self._gather)
@@ -155,7 +143,7 @@ class Runtime:
 
         Whoever is served in halves, one half asking while the other waits, so shares a sync.
         """
-        if LONE_PROPOSALS < len(self._queue) < GATHERED_PROPOSALS:
+        if LONE_REQUESTS < len(self._queue) < GATHERED_PROPOSALS:
             self._loop.call_soon(self.turn)
         else:
             self.turn()
@@ -166,7 +154,7 @@ class Runtime:
             finish(context, Stopped())
             return
         self._changes.append(change)
-        self._waiters[change.id] = (finish, context, self._now_s)
+        self._waiters[change.id] = (finish, context, self.effects.now_s)
         self.schedule_turn()
 
     def propose_as_leader(self, payloads: list[bytes]) -> None:
@@ -188,7 +176,7 @@ class Runtime:
     @property
     def is_syncing(self) -> bool:
         """Whether a worker is at the log, so that nobody else may touch it."""
-        return self._syncing
+        return self.effects.is_syncing
 
     @property
     def proposals_pending(self) -> int:
@@ -261,7 +249,7 @@ class Runtime:
         Only one turn is taken so in a round of the loop, and none after a turn with many: what
         other sockets bring is gathered first, so that they share a sync.
         """
-        if self._turn_due and not self._crowded and 0 < len(self._queue) <= LONE_PROPOSALS:
+        if self._turn_due and not self._crowded and 0 < len(self._queue) <= LONE_REQUESTS:
             self.turn()
             self._turn_due = self._crowded = True  # the turn that the loop has still to call
 
@@ -298,33 +286,27 @@ class Runtime:
         self._turn_due = False
         if self._stopped:
             return
-        self._now_s = self._loop.time()
-        self._turn_sync_s = 0.0
-        self._crowded = len(self._queue) > LONE_PROPOSALS
+        effects = self.effects
+        effects.start_turn()
+        self._crowded = len(self._queue) > LONE_REQUESTS
         more = False
         try:
             self.mailbox.step_received()
-            if self._syncing:
-                self._lead_on()
+            if effects.is_syncing:
+                effects.lead_on()
                 return
             if self._queue or self._changes:
                 more = self._propose_queued()
-            self._reads.pump(self._now_s)
-            self._perform()
+            self._reads.pump(effects.now_s)
+            effects.perform()
             for hook in self.after_turn:
                 hook()
             self.mailbox.send_held()
         except Exception as error:  # a broken invariant or a failed write: stop before worse
             self._die(error)
             return
-        if more and not self._syncing:
+        if more and not effects.is_syncing:
             self.schedule_turn()
-
-    def _lead_on(self) -> None:
-        """While a sync is under way the peers go on hearing from their leader, but not longer
-        than they would wait for another one: a disk that hangs must not keep the cluster."""
-        if self._now_s - self._sync_started_s < self._election_timeout_s:
-            self.mailbox.send_while_syncing()
 
     def _propose_queued(self) -> bool:
         """Propose what waits; True when there is more that can be proposed right away."""
@@ -355,109 +337,13 @@ class Runtime:
         del queue[: len(batch)]
         return batch
 
-    def _perform(self) -> None:
-        """Carry out effects until there are none, or until a sync went to the thread."""
-        take_ready = self.member.take_ready
-        while True:
-            ready = take_ready()
-            if ready is None:
-                break
-            if ready.messages:
-                self.mailbox.send_before_sync(ready)
-            if ready.hard_state is not None:
-                self._hard_state = ready.hard_state
-            if ready.snapshot is not None:
-                self.mailbox.snapshots.install(ready.snapshot)
-            if ready.must_sync:
-                self._log.save(self._hard_state, ready.entries)
-                self._hard_state = None
-                if not self._sync(ready):
-                    return
-            self._complete(ready)
-        self._reads.pump(self._now_s)
-
-    def _sync(self, ready: Ready) -> bool:
-        """Make the log durable; False when a thread does it and `_complete` comes later."""
-        started_s = self._stopwatch_s()
-        if self._sync_average_s < INLINE_SYNC_S:
-            self._log.sync()
-            took_s = self._stopwatch_s() - started_s
-            self._turn_sync_s += took_s
-            self._note_sync(took_s)
-            return True
-        self._syncing = True
-        self._sync_started_s = self._now_s
-        future = self._log_worker.submit(self._log.sync)
-        future.add_done_callback(
-            lambda done: self._loop.call_soon_threadsafe(self._synced, done, ready, started_s)
-        )
-        return False
-
-    def _synced(self, future: "Future[None]", ready: Ready, started_s: float) -> None:
-        self._syncing = False
-        error = future.exception()
-        if error is not None:
-            self._die(error)
-            return
-        if self._stopped:
-            return
-        self._note_sync(self._stopwatch_s() - started_s)
-        self._now_s = self._loop.time()
-        self._turn_sync_s = 0.0
-        try:
-            self._complete(ready)
-        except Exception as broken:  # as in a turn
-            self._die(broken)
-            return
-        self.turn()
-
-    def _note_sync(self, duration_s: float) -> None:
-        self._sync_average_s += (duration_s - self._sync_average_s) / 16
-        self.sync_durations_s(duration_s)
-
-    def _complete(self, ready: Ready) -> None:
-        if ready.messages:
-            self.mailbox.send_after_sync(ready)
-        for state in ready.read_states:
-            self._reads.confirmed(state.context, state.index)
-        if ready.committed_entries:
-            outcomes = self._apply(ready)
-        else:
-            outcomes = self.member.complete(ready, self._now_s)
-        pop = self._waiters.pop
-        for request_id, outcome in outcomes:
-            waiter = pop(request_id, None)
-            if waiter is not None:
-                waiter[0](waiter[1], outcome)
-        if 0 < len(outcomes) <= LONE_PROPOSALS:
-            self.flush()
-        if ready.committed_entries:
-            changes = self.member.store.take_changes()
-            if changes:
-                self._watchers.notify(changes)
-            self.room_bytes = self._room()
-            self._committer.maybe_commit()
-
-    def _apply(self, ready: Ready) -> list[tuple[int, object]]:
-        """Complete a batch with committed entries, and say so when it takes long."""
-        started_s = self._stopwatch_s()
-        outcomes = self.member.complete(ready, self._now_s)
-        took_s = self._stopwatch_s() - started_s
-        if took_s > self._slow_apply_s:
-            self._slowness.applied(took_s, ready.committed_entries)
-        if outcomes:
-            first = self._waiters.get(outcomes[0][0])
-            if first is not None:
-                now_s = self._now_s + self._turn_sync_s + took_s
-                if now_s - first[2] > self._slow_call_s:
-                    self._slowness.answered(now_s, first[1], ready.committed_entries)
-        return outcomes
-
-    def save_hard_state(self) -> None:
-        """Put the commit index into the log now; for who is about to rely on it."""
-        if self._hard_state is not None:
-            self._log.save(self._hard_state, [])
-            self._hard_state = None
+    def _applied(self) -> None:
+        """Entries were applied and their outcomes delivered."""
+        changes = self.member.store.take_changes()
+        if changes:
+            self._watchers.notify(changes)
+        self.room_bytes = self._room()
+        self._committer.maybe_commit()
 
     # -- sliced work --------------------------------------------------------------------------
 
@@ -477,9 +363,10 @@ class Runtime:
     def stop(self) -> None:
         """Refuse what waits and take no more turns. The log is synced with every turn.
 
-        Once the worker's last sync is done, `save_hard_state` ends the log.
+        Once the worker's last sync is done, `Effects.save_hard_state` ends the log.
         """
         self._stopped = True
+        self.effects.stop()
         self._waiting.stop()
 
 

@@ -220,7 +220,7 @@ class Server:
             polling.received()
             runtime.received()
 
-        runtime.flush, listener.after_receive = answer, receive
+        runtime.effects.flush, listener.after_receive = answer, receive
 
     def _v2_endpoints(self, engine: Engine) -> V2Endpoints:
         audience, port = engine.audience, self._peer_port

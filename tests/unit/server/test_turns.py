@@ -25,8 +25,8 @@ class CountedLog:
 def lone(in_memory_cluster):
     cluster = in_memory_cluster("a")
     cluster.run(1.0)
-    runtime = cluster["a"].engine.runtime
-    runtime._log = cluster.log = CountedLog(runtime._log)
+    effects = cluster["a"].engine.runtime.effects
+    effects._log = cluster.log = CountedLog(effects._log)
     return cluster
 
 
@@ -156,10 +156,10 @@ class Told(Slowness):
 def timed(lone, monkeypatch):
     """A member whose syncs and batches take as long as `lone.sync_s` and `lone.apply_s` say."""
     member = lone["a"].engine.member
-    runtime = lone["a"].engine.runtime
+    effects = lone["a"].engine.runtime.effects
     lone.sync_s = lone.apply_s = lone.watch_s = 0.0
-    runtime._stopwatch_s = lambda: lone.watch_s
-    lone.told = runtime._slowness = Told()
+    effects._stopwatch_s = lambda: lone.watch_s
+    lone.told = effects._slowness = Told()
     sync, complete = lone.log.sync, member.complete
 
     def slow_sync():

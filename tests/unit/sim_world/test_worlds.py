@@ -56,7 +56,7 @@ def test_a_term_that_is_not_on_the_disk_yet_is_no_promise() -> None:
     members.clear()
     engine = slots[0].engine
     assert engine is not None
-    engine.runtime._syncing = True
+    engine.runtime.effects.is_syncing = True
     world._sample()
     assert {sample.member for sample in members} == {slot.number for slot in slots[1:]}
 
