@@ -386,6 +386,16 @@ OTHERS = [
     *(Call("DELETE", "/v2/members/xyz"), Call("DELETE", "/v2/members/1234")),
     *(Call("POST", "/v2/members", "{}"), Call("POST", "/v2/members", "{}", JSON)),
     *(Call("POST", "/v2/members", "", JSON), Call("POST", "/v2/members", "{", JSON)),
+    *[
+        Call(method, path, body, JSON)
+        for method, path in (("POST", "/v2/members"), ("PUT", "/v2/members/1234"))
+        for body in (
+            *("[]", "1", "true", "null", '"x"', "x", "{} x", '{"peerURLs":["a:1"]', '{"peerURLs":'),
+            *('{"peerURLs":"x"}', '{"peerURLs":{}}', '{"peerURLs":null}', '{"peerURLs":[1]}'),
+            *('{"peerURLs":[null]}', '{"peerURLs":[["x"]]}', '{"PEERurls":["foo"]}'),
+            '{"id":"zz","name":5,"peerURLs":["foo"]}',
+        )
+    ],
     Call("POST", "/v2/members", '{"peerURLs":["foo"]}', JSON),
     Call("POST", "/v2/members", '{"peerURLs":["http://foo"]}', JSON),
     Call("POST", "/v2/members", '{"peerURLs":["http://a:1/x"]}', JSON),

@@ -13,12 +13,10 @@ class BadPeerUrls(ValueError):
     """They are not usable; the text is etcd's."""
 
 
-def read_peer_urls(urls: Iterable[object]) -> list[str]:
+def read_peer_urls(urls: Iterable[str]) -> list[str]:
     """The URLs, sorted, with the scheme in lower case: ids are made of them. Raises BadPeerUrls."""
     texts = []
     for url in urls:
-        if not isinstance(url, str):
-            raise BadPeerUrls("json: cannot unmarshal a peer URL that is no string")
         scheme, separator, rest = url.strip().partition(":")
         texts.append(scheme.lower() + separator + rest)
         _check(texts[-1])

@@ -19,7 +19,7 @@ from dataclasses import replace
 from petcd.client.srv import Lookup, resolver
 from petcd.cluster import format_id, member_id
 from petcd.server.config import DiscoveryConfig, ServerConfig
-from petcd.server.discovery_registry import Gathering, Log, Registry
+from petcd.server.discovery_registry import DiscoveryFailed, Gathering, Log, Registry
 from petcd.server.discovery_srv import check_local, srv_cluster
 from petcd.server.discovery_v2 import V2Registry
 from petcd.server.discovery_v3 import V3Registry
@@ -49,6 +49,10 @@ async def discovered(config: ServerConfig, log: Log) -> ServerConfig:
         return config
     if discovery.srv_domain:
         return replace(config, initial_cluster=await _from_dns(config, log, as_member=True))
+    if config.initial_cluster_state == "existing":
+        raise DiscoveryFailed(
+            "discovery URL should not be set when joining existing initial cluster"
+        )
     token = discovery.url or discovery.token
     urls = sorted(config.initial_advertise_peer_urls)
     peers = ",".join(f"{config.name}={url}" for url in urls)

@@ -5,6 +5,7 @@ Every founder is given the same flag and token, and so finds the same ids withou
 
 from collections.abc import Sequence
 
+from petcd.api.peer_urls import BadPeerUrls, read_peer_urls
 from petcd.cluster import MemberInfo, cluster_id, member_id
 from petcd.server.config import ConfigError, ServerConfig
 from petcd.wire.internal import Metadata
@@ -20,11 +21,18 @@ def parse_initial_cluster(text: str) -> dict[str, tuple[str, ...]]:
         name, equals, url = part.partition("=")
         if not equals or not name or not url:
             raise ConfigError(f'--initial-cluster: expected name=URL, not "{part}"')
-        found.setdefault(name, []).append(url.removesuffix("/"))
+        found.setdefault(name, []).append(_checked(url.removesuffix("/")))
     urls = [url for of_member in found.values() for url in of_member]
     if len(set(urls)) != len(urls):
         raise ConfigError(f"initial cluster {text} has duplicate url")
     return {name: tuple(sorted(of_member)) for name, of_member in found.items()}
+
+
+def _checked(url: str) -> str:
+    try:
+        return read_peer_urls([url])[0]
+    except BadPeerUrls as error:
+        raise ConfigError(f"error setting up initial cluster: {error}") from None
 
 
 def initial_members(config: ServerConfig) -> dict[str, tuple[str, ...]]:

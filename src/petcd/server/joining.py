@@ -157,9 +157,10 @@ async def are_same_urls(ours: Sequence[str], theirs: Sequence[str]) -> bool:
 
 
 async def _resolved(url: str) -> str:
-    """The URL with its host's first address in the place of its name."""
+    """The URL with its host's first address in the place of its name. `localhost` stays: it is
+    another place on each machine."""
     parts = urlsplit(url)
-    if not parts.hostname or parts.port is None:
+    if not parts.hostname or parts.hostname == "localhost" or parts.port is None:
         return url
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)

@@ -1,6 +1,7 @@
 """Who a member is when it starts for the first time, and what is refused."""
 
 import asyncio
+import re
 
 import pytest
 
@@ -8,9 +9,16 @@ from petcd.cluster import MemberInfo, is_promotion
 from petcd.peer.remote_requests import RemoteCluster, Versions
 from petcd.raft.changes import decode_conf_change, encode_conf_change
 from petcd.raft.types import ConfChange, ConfChangeType, ConfState, Entry, HardState
-from petcd.server.config import ConfigError, default_config
-from petcd.server.founding import founders_of, founding_members, identity_of
+from petcd.server.config import ConfigError, default_config, load_config
+from petcd.server.discovery import discovered
+from petcd.server.founding import (
+    founders_of,
+    founding_members,
+    identity_of,
+    parse_initial_cluster,
+)
 from petcd.server.joining import are_same_urls, check_versions, match_members
+from petcd.server.log import Logger
 from petcd.server.standalone import leave_alone
 
 TWO = RemoteCluster(
@@ -23,16 +31,18 @@ def run(work):
 
 
 def test_urls_are_the_same_when_their_names_lead_to_the_same_place():
-    assert run(are_same_urls(["http://localhost:1"], ["http://127.0.0.1:1"]))
+    assert run(are_same_urls(["http://127.1:1"], ["http://127.0.0.1:1"]))
     assert run(are_same_urls(["http://h:1", "http://h:2"], ["http://h:2", "http://h:1"]))
-    assert not run(are_same_urls(["http://localhost:1"], ["http://127.0.0.1:2"]))
+    assert not run(are_same_urls(["http://127.1:1"], ["http://127.0.0.1:2"]))
+    assert run(are_same_urls(["http://localhost:1"], ["http://localhost:1"]))
+    assert not run(are_same_urls(["http://localhost:1"], ["http://127.0.0.1:1"]))
     assert not run(are_same_urls(["http://127.0.0.1:1"], ["https://127.0.0.1:1"]))
     assert not run(are_same_urls(["http://127.0.0.1:1"], []))
     assert not run(are_same_urls(["http://name.invalid:1"], ["http://127.0.0.1:1"]))
 
 
 def test_ids_are_found_by_the_peer_urls():
-    flags = {"new": ("http://localhost:2",), "old": ("http://127.0.0.1:1",)}
+    flags = {"new": ("http://127.1:2",), "old": ("http://127.0.0.1:1",)}
     assert run(match_members(flags, TWO)) == {"old": 1, "new": 2}
 
 
@@ -129,3 +139,26 @@ def test_changes_that_the_store_has_not_seen_count():
 def encode(term, index, change):
     kind, data = encode_conf_change(change)
     return Entry(kind, term, index, data)
+
+
+@pytest.mark.parametrize(
+    ("urls", "text"),
+    [
+        ("a=127.0.0.1:1", "URL scheme must be http, https, unix, or unixs: 127.0.0.1:1"),
+        ("a=http://127.0.0.1", 'URL address does not have the form "host:port": http://127.0.0.1'),
+        ("a=http://127.0.0.1:1/x", "URL must not contain a path: http://127.0.0.1:1/x"),
+        ("a=http://h:1,b=http://h h:2", "invalid character in host name"),
+    ],
+)
+def test_a_founder_has_urls_that_can_be_used(urls, text):
+    with pytest.raises(ConfigError, match=re.escape(text)) as raised:
+        parse_initial_cluster(urls)
+    assert str(raised.value).startswith("error setting up initial cluster: ")
+
+
+def test_who_joins_a_running_cluster_asks_no_discovery_service(tmp_path):
+    url, data = "http://127.0.0.1:1/v2/keys/x", str(tmp_path)
+    flags = ["--discovery", url, "--initial-cluster-state", "existing", "--data-dir", data]
+    config = load_config(flags, {})
+    with pytest.raises(ConfigError, match="discovery URL should not be set when joining"):
+        run(discovered(config, Logger("fatal", "json", ())))

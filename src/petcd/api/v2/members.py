@@ -16,6 +16,12 @@ from petcd.transport.http import Header, HttpRequest, HttpResponder
 PREFIX = "/v2/members"
 MACHINES = "/v2/machines"
 _METHODS = "GET,POST,DELETE,PUT"
+# What Go says of JSON of another shape.
+_UNFIT_DOCUMENT = (
+    "json: cannot unmarshal {} into Go value of type "
+    'struct {{ PeerURLs []string "json:\\"peerURLs\\"" }}'
+)
+_UNFIT = "json: cannot unmarshal {} into Go struct field .peerURLs of type {}"
 
 
 class MembersHandler:
@@ -133,17 +139,50 @@ class MembersHandler:
 
 
 def peer_urls_of(body: bytes) -> list[str]:
-    """The peer URLs in a member's JSON, sorted. Raises BadPeerUrls."""
-    if not body.strip():
-        raise BadPeerUrls("unexpected end of JSON input")
+    """The peer URLs in a member's JSON, sorted; the field's name in any case, as in Go.
+
+    Raises BadPeerUrls.
+    """
     try:
         fields = json.loads(body)
+    except json.JSONDecodeError as error:
+        raise BadPeerUrls(_why_no_json(error)) from None
     except (ValueError, RecursionError):
-        complete = body.rstrip().endswith((b"}", b"]"))
-        text = "invalid character in JSON" if complete else "unexpected end of JSON input"
-        raise BadPeerUrls(text) from None
-    urls = fields.get("peerURLs") if isinstance(fields, dict) else None
-    return read_peer_urls(urls if isinstance(urls, list) else [])
+        raise BadPeerUrls("invalid character in JSON") from None
+    if fields is None:
+        fields = {}
+    if not isinstance(fields, dict):
+        raise BadPeerUrls(_UNFIT_DOCUMENT.format(_go_kind(fields)))
+    named = [urls for name, urls in fields.items() if name.lower() == "peerurls"]
+    urls = named[-1] if named and named[-1] is not None else []
+    if not isinstance(urls, list):
+        raise BadPeerUrls(_UNFIT.format(_go_kind(urls), "[]string"))
+    for url in urls:
+        if not isinstance(url, str | None):
+            raise BadPeerUrls(_UNFIT.format(_go_kind(url), "string"))
+    return read_peer_urls(["" if url is None else url for url in urls])
+
+
+def _go_kind(value: object) -> str:
+    """What Go calls a value of JSON."""
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, (int, float)):
+        return "number"
+    if isinstance(value, str):
+        return "string"
+    return "array" if isinstance(value, list) else "object"
+
+
+def _why_no_json(error: json.JSONDecodeError) -> str:
+    rest = error.doc[error.pos :].lstrip()
+    if not rest or error.msg.startswith("Unterminated"):
+        return "unexpected end of JSON input"
+    where = {
+        "Expecting value": "looking for beginning of value",
+        "Extra data": "after top-level value",
+    }
+    return f"invalid character '{rest[0]}' {where.get(error.msg, 'in JSON')}"
 
 
 def member_json(member: MemberInfo) -> bytes:
