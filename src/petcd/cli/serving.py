@@ -9,7 +9,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from petcd.cli.systemd import ALIVE, READY, STOPPING, Notifier
 
@@ -48,6 +48,7 @@ def serve(service: Service, log: Log, on_ready: Callable[[], None] = lambda: Non
 async def _serve(service: Service, log: Log, on_ready: Callable[[], None]) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_teller(log))
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     starting = asyncio.ensure_future(service.start())
@@ -68,6 +69,18 @@ async def _serve(service: Service, log: Log, on_ready: Callable[[], None]) -> No
         waiting.cancel()
         _tell(notifier, STOPPING, log)
         await service.stop()
+
+
+def _teller(log: Log) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
+    """What is told of errors that nobody took."""
+
+    def tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if isinstance(context.get("exception"), MemoryError):
+            log.warn("out of memory, gave up on one thing", what=context.get("message", ""))
+        else:
+            loop.default_exception_handler(context)
+
+    return tell
 
 
 def _tell(notifier: Notifier, state: str, log: Log) -> None:
