@@ -40,7 +40,7 @@ from petcd.wire.internal import Metadata
 from sim.check.alarms import AlarmRecord
 from sim.check.durable import RecordingWal
 from sim.check.invariants import Invariants
-from sim.comparing import compare_with_others, hash_of
+from sim.comparing import compare_with_others, counts, hash_of
 from sim.disk import Disk
 from sim.loop import Executor, Process, ProcessKilled, Schedule
 from sim.network import Port, Wires
@@ -160,15 +160,18 @@ class Run:
 
     def _examine(self, opened: Opened, port: Port) -> None:
         """Harm that was done to the disk is told now, or does not matter."""
-        slot, store = self.slot, opened.member.store
+        disk, store = self.slot.disk, opened.member.store
         port.hash_kv = lambda revision: hash_of(store, revision)
-        if slot.compares_first and not opened.is_new:
+        if self.slot.compares_first and not opened.is_new:
             try:
-                if compare_with_others(store, port):
-                    slot.disk.rotten = None
+                was_compared = compare_with_others(store, port)
             except DataUnusable as error:  # the process says so and ends
                 self._die(error)
-        slot.disk.mend()
+            rotten, disk.rotten = disk.rotten, None
+            if rotten is not None and not (was_compared and counts(rotten, store)):
+                disk.mend_row(rotten)
+                self.kill_in_the_middle()
+        disk.mend()
 
     def _recorded(self, wal: Wal) -> RecordingWal:
         """From now on it is known what of the log is on the disk."""

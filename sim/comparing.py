@@ -3,16 +3,19 @@
     own hash, and theirs at the same revision  ->  alike, different, or nothing to compare with
 
 What is decided is production's (`petcd.server.corruption`); only the questions travel here at once,
-along links that are not cut. Values have no checksum, so this is how a rotten one is told at all;
-where nobody has the same compaction nothing tells, and the harm is taken back.
+along links that are not cut. Values have no checksum, so this is how a rotten one is told at all.
+Nothing tells where nobody has the same compaction, nor of a row at or below the compacted revision,
+which a hash may leave out: such harm is taken back, and the member starts once more.
 """
 
 from __future__ import annotations
 
+from petcd.mvcc.revision import unpack_row
 from petcd.mvcc.store import Store
 from petcd.peer.remote_requests import PeerHash
 from petcd.server.corruption import compare
 from petcd.server.opening import DataUnusable
+from sim.disk import RottenRow
 from sim.network import Port
 
 
@@ -24,6 +27,12 @@ def hash_of(store: Store, revision: int) -> PeerHash | None:
         return None
     found, current = store.hash_kv(revision)
     return PeerHash(current, found.hash, found.compact_revision)
+
+
+def counts(rotten: RottenRow, store: Store) -> bool:
+    """Whether every hash of the store has the row in it."""
+    main: int = unpack_row(rotten.row)[0]
+    return main > store.compact_revision
 
 
 def compare_with_others(store: Store, port: Port) -> bool:

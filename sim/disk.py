@@ -221,15 +221,17 @@ class Disk:
         return bool(self.harms) or self.rotten is not None
 
     def mend(self) -> None:
-        """Nobody minded the harm that was done: take it back where it still is."""
-        rotten, rows = self.rotten, self.store.buckets[KEY]
-        if rotten is not None and rows.get(rotten.row) == rotten.after:
-            rows[rotten.row] = rotten.before
-        self.rotten = None
+        """Nobody minded the harm that was done to files: take it back where it still is."""
         for harm in self.harms:
             if harm.path in self._names:
                 self._replace(harm, harm.after, harm.before)
         self.harms.clear()
+
+    def mend_row(self, rotten: RottenRow) -> None:
+        """The same for a row of the backend."""
+        rows = self.store.buckets[KEY]
+        if rows.get(rotten.row) == rotten.after:
+            rows[rotten.row] = rotten.before
 
     def _replace(self, harm: Harm, old: bytes, new: bytes) -> None:
         inode = self._inode(harm.path)
