@@ -2,6 +2,8 @@
 
     tmp<random>.snap.db in the directory -> fsync -> rename to its name -> fsync of the directory
 
+It never takes the disk's last bytes: the log needs those, too, and the member ends without them.
+
 What a crash leaves behind has the suffix by which the next start finds and removes it. Every
 method may block and is called on a thread; a `discard` may come while a `write` is under way.
 """
@@ -18,6 +20,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 PREFIX, SUFFIX = "tmp", ".snap.db"
+COPIES_ON_DISK = 2
+"""The file, and the database that is made of it beside the one in use."""
 
 
 class IncomingFile:
@@ -29,20 +33,27 @@ class IncomingFile:
         self._file: BinaryIO | None = None
         self._path = ""
         self._ended = False
+        self._size = 0
         self.sync_s = 0.0
         """How long the sync of the file took."""
 
-    def check_room(self, size_bytes: int) -> None:
-        """Raises OSError when the disk has no room for so much."""
+    def expect(self, size_bytes: int) -> None:
+        """The file will have this size. Raises OSError when it would fill the disk."""
+        self._check_room(COPIES_ON_DISK * size_bytes)
+
+    def write(self, data: bytes) -> None:
+        """Append; the file begins with the first call. Raises OSError, also when the disk would
+        have no room for the copies."""
+        with self._lock:
+            self._open().write(data)
+            self._size += len(data)
+        self._check_room((COPIES_ON_DISK - 1) * self._size)
+
+    def _check_room(self, size_bytes: int) -> None:
         free = shutil.disk_usage(self._directory).free
         if free < size_bytes:
             what = os.strerror(errno.ENOSPC)
             raise OSError(errno.ENOSPC, f"{what}: {size_bytes} bytes needed, {free} free")
-
-    def write(self, data: bytes) -> None:
-        """Append; the file begins with the first call. Raises OSError."""
-        with self._lock:
-            self._open().write(data)
 
     def commit(self, name: str) -> Path:
         """Make it durable under this name; one that is there already stays. Raises OSError."""

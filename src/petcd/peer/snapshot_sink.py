@@ -7,8 +7,8 @@
 
 The body goes to the file in pieces on the executor; what waits for the disk is bounded, and the
 sender held back. A snapshot that does not arrive whole leaves nothing behind. One that the disk has
-no room for is refused before anything is written: a disk that it fills up is the log's, too, and
-ends the member. (Members of etcd do not announce how much will come.) Answers are etcd's.
+no room for is refused before it comes; members of etcd do not announce how much will come, and are
+refused when the room comes to an end. Answers are etcd's.
 """
 
 from __future__ import annotations
@@ -31,8 +31,6 @@ from petcd.transport.http import Header, HttpResponder
 
 WAITING_BYTES_MAX = 4 << 20
 """Bytes in memory that the disk has not taken."""
-COPIES_ON_DISK = 2
-"""The file, and the database that is made of it beside the one in use."""
 
 
 class SnapshotSink:
@@ -176,9 +174,8 @@ class SnapshotSink:
         loop = asyncio.get_running_loop()
         file = IncomingFile(self._directory)
         size = 0
-        needed = COPIES_ON_DISK * self._announced_bytes
         try:
-            await loop.run_in_executor(self._executor, file.check_room, needed)
+            await loop.run_in_executor(self._executor, file.expect, self._announced_bytes)
             while self._pieces or not self._complete:
                 if not self._pieces:
                     self._wake.clear()

@@ -12,7 +12,7 @@ from peer_endpoints import CLUSTER_ID
 from peer_fakes import LOCAL_ID, REMOTE_ID, Bench, FakeResponder
 
 from petcd.cluster.membership import MemberInfo
-from petcd.peer import snapshot_sink
+from petcd.peer import incoming_file, snapshot_sink
 from petcd.peer.door import SNAPSHOTS_MAX, Door, members_handler
 from petcd.peer.messages import encode_message
 from petcd.peer.snapshot_sink import SnapshotSink
@@ -255,16 +255,33 @@ def test_a_lost_sender_leaves_no_file(rig: Rig) -> None:
 def test_a_snapshot_that_the_disk_has_no_room_for_is_refused_before_it_comes(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshot_sink, "COPIES_ON_DISK", 1 << 60)
+    monkeypatch.setattr(incoming_file, "COPIES_ON_DISK", 1 << 60)
 
     async def scenario() -> None:
         sink, respond = rig.open(announced_bytes=1000)
-        sink.write(snapshot() + b"x")
+        sink.write(snapshot())
         await until(lambda: respond.closed)
         assert respond.status == 500
         assert respond.body.startswith(b"failed to save KV snapshot (No space left on device: ")
         assert not list(rig.directory.iterdir())
         assert rig.bench.counters.of(REMOTE_ID).snapshot_receives.failures == 1
+
+    run(scenario)
+
+
+def test_a_snapshot_of_a_size_that_nobody_announced_ends_before_the_disk_is_full(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Members of etcd send theirs so."""
+    monkeypatch.setattr(incoming_file, "COPIES_ON_DISK", 1 << 60)
+
+    async def scenario() -> None:
+        sink, respond = rig.open()
+        sink.write(snapshot() + b"x")
+        await until(lambda: respond.closed)
+        assert respond.status == 500
+        assert b"No space left on device" in respond.body
+        await until(lambda: not list(rig.directory.iterdir()))
 
     run(scenario)
 

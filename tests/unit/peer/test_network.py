@@ -10,7 +10,7 @@ import pytest
 import uvloop
 from peer_endpoints import Endpoint
 
-from petcd.peer import snapshot_sink
+from petcd.peer import incoming_file
 from petcd.peer.stream_writer import STREAM_BYTES_MAX
 from petcd.raft.types import Entry, Message, MessageType, Snapshot, SnapshotMetadata
 
@@ -289,7 +289,7 @@ def test_who_has_no_room_for_a_snapshot_says_so_at_once_and_stays_connected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Most of the body never leaves."""
-    monkeypatch.setattr(snapshot_sink, "COPIES_ON_DISK", 1 << 60)
+    monkeypatch.setattr(incoming_file, "COPIES_ON_DISK", 1 << 60)
     path = tmp_path / "db"
     with path.open("wb") as file:
         file.truncate(1 << 30)
