@@ -2,7 +2,9 @@
 
     new       ids follow from --initial-cluster and its token; the others are asked whether this
               member ran before, since one that lost its disk may have forgotten a vote
-    existing  the others are asked who they are; the ids are theirs, found by the peer URLs
+    existing  the others are asked who they are; the ids are theirs, found by the peer URLs. A member
+              that they know by more than these URLs ran before. (etcd lets it in: it panics, or
+              votes again, as it happens)
 
 Names in peer URLs are looked up before they are compared, as in etcd.
 """
@@ -10,6 +12,7 @@ Names in peer URLs are looked up before they are compared, as in etcd.
 import asyncio
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -60,8 +63,10 @@ async def first_start(config: ServerConfig, client: HttpClient, log: LogLines) -
     local = next(member for member in members if member.name == config.name)
     await _check_advertised(config, local.peer_urls)
     urls = remote_urls(members, config.name)
-    if urls and await _was_bootstrapped(client, urls, local.id):
-        raise ConfigError(f"member {format_id(local.id)} has already been bootstrapped")
+    if urls:
+        with suppress(ClusterUnknown):
+            running = await get_cluster_from_remote_peers(client, urls, BOOTSTRAP_TIMEOUT_S)
+            check_never_ran(running, local.id)
     return FirstStart(identity_of(config, members), tuple(members), ())
 
 
@@ -70,13 +75,10 @@ def remote_urls(members: Sequence[MemberInfo], local_name: str) -> list[str]:
     return sorted(url for m in members if m.name != local_name for url in m.peer_urls)
 
 
-async def _was_bootstrapped(client: HttpClient, urls: Sequence[str], member_id: int) -> bool:
-    """Whether a running cluster knows a member of this id that has started."""
-    try:
-        found = await get_cluster_from_remote_peers(client, urls, BOOTSTRAP_TIMEOUT_S)
-    except ClusterUnknown:
-        return False
-    return any(member.id == member_id and member.client_urls for member in found.members)
+def check_never_ran(cluster: RemoteCluster, member_id: int) -> None:
+    """Raise ConfigError when a running cluster knows a member of this id that has started."""
+    if any(member.id == member_id and member.client_urls for member in cluster.members):
+        raise ConfigError(f"member {format_id(member_id)} has already been bootstrapped")
 
 
 async def _check_advertised(config: ServerConfig, local: Sequence[str]) -> None:
@@ -96,6 +98,7 @@ async def _join(config: ServerConfig, client: HttpClient) -> FirstStart:
         raise ConfigError(f"cannot fetch cluster info from peer urls: {error}") from None
     ids = await match_members(cluster, existing)
     local_id = ids[config.name]
+    check_never_ran(existing, local_id)
     others = [member for member in existing.members if member.id != local_id]
     check_versions(await get_versions(client, others))
     identity = Metadata(NodeID=local_id, ClusterID=existing.cluster_id)

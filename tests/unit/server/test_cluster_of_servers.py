@@ -119,14 +119,15 @@ def test_a_member_joins_and_is_removed(make):
         cluster.start("c", initial_cluster_state="existing")
 
 
-def test_a_founder_that_lost_its_disk_is_refused(make, tmp_path):
+@pytest.mark.parametrize("state", ["new", "existing"])
+def test_a_member_that_lost_its_disk_is_refused(make, tmp_path, state):
     cluster = make("a", "b", "c")
     cluster.start("a", "b", "c")
     gone = next(name for name in "abc" if name != cluster.leader())
     cluster.stop(gone)
     shutil.rmtree(tmp_path / gone)
     with pytest.raises(ConfigError, match="has already been bootstrapped"):
-        cluster.start(gone)
+        cluster.start(gone, initial_cluster_state=state)
 
 
 def test_a_member_with_another_token_stays_alone(make):
