@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 
 from petcd.peer.errors import MalformedPeerData
 from petcd.peer.remote_requests import PeerHash
+from petcd.peer.stream_kind import APPEND, MESSAGE
 from petcd.peer.stream_reader import DIAL_EVERY_S
-from petcd.peer.streams import MessageReader, frame
-from petcd.raft.types import Entry, Message
+from petcd.raft.types import Entry, Message, MessageType
 from petcd.server.network import PeerEvents
 from sim.loop import Process
 
@@ -139,7 +139,8 @@ class Wires:
 def is_refused(message: Message, random: Random) -> bool:
     """Whether the reader of a stream refuses what the line made of a message, or waits in vain for
     the rest. The reader must not fail in any other way."""
-    data = bytearray(frame(message))
+    stream = APPEND if message.type == MessageType.APP else MESSAGE
+    data = bytearray(stream.writer().encode(message))
     place = random.randrange(len(data))
     match random.randrange(3):
         case 0:
@@ -149,7 +150,7 @@ def is_refused(message: Message, random: Random) -> bool:
         case _:
             data[place:place] = random.randbytes(random.randint(1, 16))
     try:
-        return not MessageReader(message.to, message.from_).feed(bytes(data))
+        return not stream.reader(message.to, message.from_).feed(bytes(data))
     except MalformedPeerData:
         return True
 

@@ -1,10 +1,12 @@
 """The simulated network: order, loss, copies, cuts, snapshots and short requests."""
 
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 import pytest
 
+from petcd.peer.stream_kind import MESSAGE
 from petcd.peer.stream_reader import DIAL_EVERY_S
 from petcd.raft.types import Entry, EntryType, Message, MessageType
 from sim.loop import Process, Schedule
@@ -184,9 +186,12 @@ def test_what_arrives_as_no_message_ends_the_connection_for_a_while(pair: Pair) 
 def test_a_reader_may_refuse_what_is_no_message_and_nothing_else_may_come_of_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    message = Message(MessageType.HEARTBEAT, 2, 1, term=3, commit=9)
-    told = [is_refused(message, Random(seed)) for seed in range(500)]
-    assert 250 < sum(told) < 500
+    entries = [Entry(EntryType.NORMAL, 3, 8, b"data")]
+    heartbeat = Message(MessageType.HEARTBEAT, 2, 1, term=3, commit=9)
+    append = Message(MessageType.APP, 2, 1, 3, 3, 7, entries, 7)
+    for message in (heartbeat, append):
+        told = [is_refused(message, Random(seed)) for seed in range(500)]
+        assert 250 < sum(told) < 500
 
     class Careless:
         def __init__(self, local_id: int, remote_id: int) -> None:
@@ -195,6 +200,6 @@ def test_a_reader_may_refuse_what_is_no_message_and_nothing_else_may_come_of_it(
         def feed(self, data: bytes) -> list[Message]:
             raise IndexError("a byte that is not there")
 
-    monkeypatch.setattr("sim.network.MessageReader", Careless)
+    monkeypatch.setattr("sim.network.MESSAGE", replace(MESSAGE, reader=Careless))
     with pytest.raises(IndexError):
-        is_refused(message, Random(1))
+        is_refused(heartbeat, Random(1))
