@@ -2,9 +2,9 @@
 
     new       ids follow from --initial-cluster and its token; the others are asked whether this
               member ran before, since one that lost its disk may have forgotten a vote
-    existing  the others are asked who they are; the ids are theirs, found by the peer URLs. A member
-              that they know by more than these URLs ran before. (etcd lets it in: it panics, or
-              votes again, as it happens)
+    existing  the others are asked who they are; the ids are theirs, found by the peer URLs. One
+              that they know to have run is refused, too. (etcd lets it in: then it panics, or
+              votes again with what it forgot.)
 
 Names in peer URLs are looked up before they are compared, as in etcd.
 """
