@@ -6,6 +6,10 @@
               that they know to have run is refused, too. (etcd lets it in: then it panics, or
               votes again with what it forgot.)
 
+    restored  by `snapshot restore` and not run since: as a founder, for it begins a new cluster. Ids
+              follow from URLs and token, so they may be those of a cluster that runs: then the
+              log of that one would be applied on top of the backup
+
 Names in peer URLs are looked up before they are compared, as in etcd.
 """
 
@@ -17,6 +21,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from petcd.cluster import MemberInfo, format_id
+from petcd.member.meta import load_conf_state, load_log_start
 from petcd.peer.remote_requests import (
     ClusterUnknown,
     RemoteCluster,
@@ -32,6 +37,7 @@ from petcd.server.founding import (
     initial_members,
 )
 from petcd.server.log import LogLines
+from petcd.server.opening import Opened
 from petcd.server.versions import CLUSTER_VERSION_MIN, is_joinable
 from petcd.transport.http_client import HttpClient
 from petcd.wire.internal import Metadata
@@ -73,6 +79,22 @@ async def first_start(config: ServerConfig, client: HttpClient, log: LogLines) -
 def remote_urls(members: Sequence[MemberInfo], local_name: str) -> list[str]:
     """The peer URLs of all others, sorted."""
     return sorted(url for m in members if m.name != local_name for url in m.peer_urls)
+
+
+async def check_restored(opened: Opened, client: HttpClient) -> None:
+    """Raise ConfigError when a member stands where a restore put it, and the others, asked for a
+    moment, say that it ran in their cluster."""
+    backend, membership = opened.backend, opened.member.membership
+    voters = load_conf_state(backend).voters
+    last_index = opened.member.node.raft.raft_log.last_index()
+    if load_log_start(backend) != (len(voters), 1) or last_index != len(voters):
+        return
+    others = [member for member in membership.members() if member.id != membership.local_id]
+    urls = sorted(url for member in others for url in member.peer_urls)
+    with suppress(ClusterUnknown):
+        running = await get_cluster_from_remote_peers(client, urls, BOOTSTRAP_TIMEOUT_S)
+        if running.cluster_id == membership.cluster_id:
+            check_never_ran(running, membership.local_id)
 
 
 def check_never_ran(cluster: RemoteCluster, member_id: int) -> None:

@@ -34,14 +34,15 @@ from petcd.cluster import MemberInfo, format_id
 from petcd.server.binding import Sockets, address_of
 from petcd.server.bootstrap import describe, has_run, restart, start_anew
 from petcd.server.busy_polling import BusyPolling, has_spare_processor
-from petcd.server.config import ServerConfig
+from petcd.server.config import ConfigError, ServerConfig
 from petcd.server.corruption import CorruptionCheck
 from petcd.server.descriptors import connections_max
 from petcd.server.discovery import discovered
 from petcd.server.engine import GRPC_OVERHEAD_BYTES, Engine
-from petcd.server.joining import FirstStart, first_start
+from petcd.server.joining import FirstStart, check_restored, first_start
 from petcd.server.log import Logger
 from petcd.server.observing import observe_clients, observe_member
+from petcd.server.opening import Opened
 from petcd.server.peer_port import PeerPort, peer_dial_timeout_s
 from petcd.server.runtime import die
 from petcd.server.surroundings import Surroundings
@@ -100,6 +101,7 @@ class Server:
         hosts: Sequence[MemberInfo] = ()
         if has_run(data_dir):
             opened = restart(config, data_dir, log, progress)
+            await self._check_restored(opened)
         else:
             first = await self._first_start()
             hosts = first.hosts
@@ -150,6 +152,20 @@ class Server:
         await self._listen_beside(metrics_sockets)
         check.start(config.corrupt_check_time_s)
         log.info("ready to serve client requests")
+
+    async def _check_restored(self, opened: Opened) -> None:
+        """A member that was restored may not go into a cluster in which it ran."""
+        if self.config.force_new_cluster:
+            return
+        client = HttpClient(peer_dial_timeout_s(self.config))
+        try:
+            await check_restored(opened, client)
+        except ConfigError:
+            opened.log.close()
+            opened.backend.close()
+            raise
+        finally:
+            await client.close()
 
     async def _first_start(self) -> FirstStart:
         """Ask the others who this member is."""

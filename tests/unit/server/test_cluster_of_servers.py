@@ -8,7 +8,10 @@ import pytest
 
 from petcd.client.errors import ClientError
 from petcd.server.config import ConfigError
+from petcd.server.restore import restore
 from petcd.server.serve import MemberRemoved
+from petcd.storage.lmdb_backend import LmdbBackend
+from petcd.storage.snapshot_file import write_snapshot
 from petcd.wire import cluster as wire
 from petcd.wire import kv, lease, maintenance
 from tests.support.server_cluster import ServerCluster
@@ -128,6 +131,49 @@ def test_a_member_that_lost_its_disk_is_refused(make, tmp_path, state):
     shutil.rmtree(tmp_path / gone)
     with pytest.raises(ConfigError, match="has already been bootstrapped"):
         cluster.start(gone, initial_cluster_state=state)
+
+
+def back_up(directory, name):
+    """A snapshot file of a stopped member's store."""
+    backend = LmdbBackend(str(directory / name / "member" / "snap" / "db"))
+    view = backend.snapshot_view()
+    with open(directory / "backup.db", "w+b") as file:
+        write_snapshot(view, file)
+    view.close()
+    backend.close()
+
+
+def restore_in_place(cluster, directory, name):
+    shutil.rmtree(directory / name)
+    restore(str(directory / "backup.db"), cluster.make(name).config, True)
+
+
+def test_a_member_restored_from_a_backup_does_not_go_into_its_old_cluster(make, tmp_path):
+    cluster = make("a", "b", "c")
+    cluster.start("a", "b", "c")
+    put(cluster, "a", b"old")
+    gone = next(name for name in "abc" if name != cluster.leader())
+    cluster.stop(gone)
+    back_up(tmp_path, gone)
+    restore_in_place(cluster, tmp_path, gone)
+    with pytest.raises(ConfigError, match="has already been bootstrapped"):
+        cluster.start(gone)
+
+
+def test_all_members_restored_from_a_backup_begin_a_new_cluster(make, tmp_path):
+    cluster = make("a", "b", "c")
+    cluster.start("a", "b", "c")
+    put(cluster, "a", b"old")
+    for name in "abc":
+        cluster.stop(name)
+    back_up(tmp_path, "a")
+    for name in "abc":
+        restore_in_place(cluster, tmp_path, name)
+    cluster.start("a", "b")
+    cluster.start("c")
+    assert [get(cluster, name, b"old").count for name in "abc"] == [1, 1, 1]
+    cluster.stop("c")
+    cluster.start("c")
 
 
 def test_a_member_with_another_token_stays_alone(make):
