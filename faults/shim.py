@@ -12,6 +12,7 @@ reaches the system, so what these never see (a page that LMDB reads) cannot go w
 import errno
 import json
 import os
+import runpy
 import sys
 import time
 from collections.abc import Callable
@@ -86,7 +87,7 @@ class Commit:
 
 
 def stand_between(misfortune: Misfortune) -> None:
-    """To be called before petcd is imported."""
+    """To be called before the program starts."""
 
     def in_front_of(call: Callable[[Any], None]) -> Callable[[Any], None]:
         def meet(fd: Any) -> None:
@@ -108,6 +109,5 @@ def stand_between(misfortune: Misfortune) -> None:
 
 if __name__ == "__main__":
     stand_between(Misfortune(Path(sys.argv[1])))
-    from petcd.cli.etcd import run  # behind the shim
-
-    sys.exit(run(sys.argv[2:]))
+    del sys.argv[1]
+    runpy.run_module("petcd.cli.etcd", run_name="__main__", alter_sys=True)

@@ -6,9 +6,9 @@
               that they know to have run is refused, too. (etcd lets it in: then it panics, or
               votes again with what it forgot.)
 
-    restored  by `snapshot restore` and not run since: as a founder, for it begins a new cluster. Ids
-              follow from URLs and token, so they may be those of a cluster that runs: then the
-              log of that one would be applied on top of the backup
+    restored  by `snapshot restore` and not run since: as a founder, for it begins a new cluster.
+              Ids follow from URLs and token, so they may be those of a cluster that runs: then
+              the log of that one would be applied on top of the backup
 
 Names in peer URLs are looked up before they are compared, as in etcd.
 """

@@ -3,8 +3,8 @@
 The members and their ids are those that `--initial-cluster` and the token make, as in a founding;
 what the snapshot says of its old cluster's members is forgotten. A member that is restored under
 another token can never talk to the old cluster by mistake; under the same one it has the old ids,
-and its first start looks whether that cluster still runs (`joining`). Restored with the same flags, each with its own name, the
-members begin as one cluster at the same position of the log.
+and its first start looks whether that cluster still runs (`joining`). Restored with the same flags,
+each with its own name, the members begin as one cluster at the same position of the log.
 
 Source: the rules of etcdutl 3.5.
 """
