@@ -147,7 +147,7 @@ class Case:
         authors: dict[tuple[bytes, bytes], set[int]] = defaultdict(set)
         copied: set[bytes] = set()
         for op in operations:
-            for put in _puts(op.request):
+            for put in puts_of(op.request):
                 authors[put.key, put.value].add(id(op))
                 if put.ignore_value:
                     copied.add(put.key)
@@ -156,7 +156,7 @@ class Case:
         seen = {(key, value): revision for key, value, revision in self._facts()}
         pinned: dict[int, int] = {}
         for op in self.open:
-            for put in _puts(op.request):
+            for put in puts_of(op.request):
                 revision = seen.get((put.key, put.value))
                 alone = len(authors[put.key, put.value]) == 1 and put.key not in copied
                 if revision is not None and alone:
@@ -278,7 +278,7 @@ class Case:
         return dues
 
 
-def _puts(request: Any) -> Iterable[Put]:
+def puts_of(request: Any) -> Iterable[Put]:
     """All puts that a request may do."""
     if type(request) is Put:
         yield request
@@ -286,7 +286,7 @@ def _puts(request: Any) -> Iterable[Put]:
         yield Put(request.key, request.value)
     elif type(request) is Txn:
         for one in request.then + request.otherwise:
-            yield from _puts(one)
+            yield from puts_of(one)
 
 
 def _asked(request: Any) -> Iterable[int]:

@@ -15,7 +15,6 @@ from typing import NamedTuple
 from sim.check import alarms, hashes, leases, linear, v2_judge, watching
 from sim.check.alarms import AlarmRecord, Embargo
 from sim.check.history import Compact, Event, History, Violation
-from sim.check.lineage import Lineage
 from sim.check.model import has_written
 from sim.check.silence import Silence
 from sim.check.v2_evidence import V2Evidence
@@ -53,10 +52,9 @@ def judge(
     operations = alarms.settled(history.operations, seen)
     v2 = V2Evidence(history.v2_watches, history.operations, v2_resting)
     silence, embargo = Silence(history.watchers, alive, final_revision), Embargo(alarm_record)
-    lineage = Lineage(operations, seen.values())
 
     def denies(revision: int, changes: Sequence[Event]) -> bool:
-        return any(evidence.denies(revision, changes) for evidence in (lineage, silence, embargo))
+        return any(evidence.denies(revision, changes) for evidence in (silence, embargo))
 
     verdict = linear.check(operations, seen, denies, v2)
     violations = list(verdict.violations)

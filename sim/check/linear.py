@@ -11,11 +11,12 @@ order of what was answered is known, up to reads of one revision, which commute:
        a lease that ended, or of a revoke (whose response tells another revision)
 
 A gap is filled by what was seen of its revision (in any response, or by a watcher), by what a
-watcher would have seen and did not, by the versions that others were shown, by real time, and for
-the rest by search: each candidate is tried, with a memo on (revision, data, candidates used). So a
-history without open questions costs one pass, and the search only what is unknown. Two branches
-that the memo takes for one may differ in their past, which some later read asks for: so when
-nothing fits, the data of those revisions becomes part of the memo, and the search begins anew.
+watcher would have seen and did not, by the writes that each key still needs (`lineage`), by real
+time, and for the rest by search: each candidate is tried, with a memo on (revision, data,
+candidates used). So a history without open questions costs one pass, and the search only what is
+unknown. Two branches that the memo takes for one may differ in their past, which some later read
+asks for: so when nothing fits, the data of those revisions becomes part of the memo, and the search
+begins anew.
 
 Serializable reads may be stale: they must equal the state at their revision, which must not lie in
 the future. And within a session no response may be older than one before.
@@ -34,6 +35,7 @@ from typing import Any, NamedTuple
 
 from sim.check.case import NOBODY, Case, with_newest_before
 from sim.check.history import Event, KeyValue, Operation, Revoke, Violation
+from sim.check.lineage import Lineage
 from sim.check.model import FIRST_REVISION, Model, may_write
 from sim.check.pool import Pool
 from sim.check.v2_evidence import V2Evidence
@@ -87,13 +89,25 @@ def check(
     violations = case.check_times() + check_sessions(operations)
     if violations:
         return Verdict(violations, {}, {})
-    verdict = Verdict([], {}, {}, undecided=True)
-    for evidence in (denies, None) if denies is not None else (None,):
-        for with_pasts in (False, True):
-            verdict = _Replay(case, evidence, with_pasts).run()
-            if not verdict.violations and not verdict.undecided:
-                return verdict
-    return verdict
+    if denies is not None:
+        verdict = _search(case, Lineage(operations, case.seen, case.v2), denies)
+        if _is_good(verdict):
+            return verdict
+    verdict = _search(case, Lineage(operations, case.seen), None)
+    if _is_good(verdict) or verdict.undecided:
+        return verdict
+    # What is wrong is told best where the replay itself comes upon it.
+    plain = _Replay(case, None, None, with_pasts=True).run()
+    return verdict if plain.undecided else plain
+
+
+def _search(case: Case, lineage: Lineage, denies: Denial | None) -> Verdict:
+    verdict = _Replay(case, lineage, denies, with_pasts=False).run()
+    return verdict if _is_good(verdict) else _Replay(case, lineage, denies, with_pasts=True).run()
+
+
+def _is_good(verdict: Verdict) -> bool:
+    return not verdict.violations and not verdict.undecided
 
 
 def check_sessions(operations: Sequence[Operation]) -> list[Violation]:
@@ -128,8 +142,11 @@ class _Choice:
 class _Replay:
     """The search: revision by revision, back to the last choice when something does not fit."""
 
-    def __init__(self, case: Case, denies: Denial | None, with_pasts: bool) -> None:
+    def __init__(
+        self, case: Case, lineage: Lineage | None, denies: Denial | None, with_pasts: bool
+    ) -> None:
         self.case = case
+        self.lineage = lineage
         self.denies = denies
         self.model = Model()
         self.pool = Pool(case)
@@ -220,8 +237,11 @@ class _Replay:
         """Open operations that may have made this revision; the likeliest last."""
         latest_s = self.case.deadlines[revision][0]
         fresh_s = self.case.written_s(revision) - PATIENCE_S
+        due = set() if self.lineage is None else self.lineage.due(revision, self.model.kvs)
+        if due is None:
+            return []
         found: dict[Any, tuple[int, Operation]] = {}
-        for index in sorted(self.pool.unused(revision, self.model)):
+        for index in sorted(self.pool.unused(revision, self.model, due)):
             op = self.case.open[index]
             if self.floors[index] >= 2 * revision:
                 continue
@@ -247,6 +267,8 @@ class _Replay:
         if not changes or self._unseen(revision, changes) is not None:
             return False
         done = events_of(response, changes, self.model.created_of)
+        if self.lineage is not None and self.lineage.denies(revision, changes):
+            return False
         if self.denies is None:
             return not self.case.v2.contradicts(revision, done)
         return not (

@@ -289,6 +289,23 @@ def may_write(request: Any) -> bool:
     return type(request) in (Put, Delete, Revoke, V2Set, V2Delete, V2Expire)
 
 
+def written_keys(request: Any) -> set[bytes] | None:
+    """The keys that a request can change; None: any."""
+    if type(request) is Txn:
+        keys: set[bytes] = set()
+        for one in request.then + request.otherwise:
+            more = written_keys(one)
+            if more is None:
+                return None
+            keys |= more
+        return keys
+    if type(request) in (Put, V2Set, V2Delete, V2Expire):
+        return {request.key}
+    if type(request) is Delete and not request.end:
+        return {request.key}
+    return None if may_write(request) else set()
+
+
 def has_written(response: Any) -> bool:
     """Whether a response of a KV request says that keys were changed."""
     if type(response) is TxnResponse:

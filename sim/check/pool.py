@@ -8,11 +8,11 @@ value was seen has its one place. So few are left to be tried in a gap.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from sim.check.case import Case
 from sim.check.history import Revoke
-from sim.check.model import Model
+from sim.check.model import Model, written_keys
 from sim.check.v2_model import has_time
 from sim.check.v2_records import V2Expire
 
@@ -26,6 +26,7 @@ class Pool:
     def __init__(self, case: Case) -> None:
         self.fingerprint = 0
         self._is_used = bytearray(len(case.open))
+        self._keys = [written_keys(op.request) for op in case.open]
         self._marks = [hash((index, "used")) for index in range(len(case.open))]
         self._by_lease: dict[int, list[int]] = defaultdict(list)
         self._by_key: dict[bytes, list[int]] = defaultdict(list)
@@ -57,12 +58,17 @@ class Pool:
         self._is_used[index] = 0
         self.fingerprint ^= self._marks[index]
 
-    def unused(self, revision: int, model: Model) -> Iterator[int]:
-        """Those that may write at `revision`, after what `model` holds, as far as indexes tell."""
+    def unused(
+        self, revision: int, model: Model, due: Collection[bytes] = frozenset()
+    ) -> Iterator[int]:
+        """Those that may write at `revision`, after what `model` holds, as far as indexes tell,
+        and may write all keys that are `due`."""
         for found in self._lists(revision, model):
             for index in found:
                 if not self._is_used[index]:
-                    yield index
+                    keys = self._keys[index]
+                    if not due or keys is None or keys.issuperset(due):
+                        yield index
 
     def _lists(self, revision: int, model: Model) -> Iterator[list[int]]:
         yield self._pinned.get(revision, [])

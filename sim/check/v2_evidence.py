@@ -22,6 +22,7 @@ from sim.check.spans import Spans
 from sim.check.v2_records import V2Node, V2Response, V2Set, V2Watch
 
 EVERYTHING = b"/"
+GONE = ("delete", "compareAndDelete", "expire")
 
 
 class V2Evidence:
@@ -66,7 +67,7 @@ class V2Evidence:
         elif prev is not None:
             self.nodes[prev.modified][prev.key] = prev
             self._alone.add(prev.key, prev.modified, revision)
-        if action not in ("delete", "compareAndDelete", "expire"):
+        if action not in GONE:
             self.nodes[node.modified][node.key] = node
 
     def contradicts(self, revision: int, done: Sequence[V2Response]) -> bool:

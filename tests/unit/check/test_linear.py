@@ -363,7 +363,7 @@ def test_a_value_that_was_seen_has_its_place() -> None:
 
 
 def test_a_search_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = PerfectStore(3, 300, clients=8, lost=0.3)
+    store = PerfectStore(1, 300, clients=8, lost=0.5)
     monkeypatch.setattr(linear, "STEPS_MAX", 0)
     verdict = linear.check(store.history.operations)
     assert verdict.undecided
