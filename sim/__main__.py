@@ -13,7 +13,15 @@ import argparse
 import sys
 import time
 
-from sim.campaign import Outcome, Summary, campaign, failure_lines, run_seed, saved_regressions
+from sim.campaign import (
+    Outcome,
+    Summary,
+    campaign,
+    failure_lines,
+    run_seed,
+    saved_regressions,
+    undecided_line,
+)
 from sim.museum import main as museum
 from sim.options import HELP, Options
 
@@ -63,6 +71,8 @@ class Reporter:
             print("\n".join(failure_lines(outcome)), flush=True)
         elif self._worlds == 1:
             print(f"{outcome.options.text()}\n{outcome.story}\ndigest {outcome.digest:x}")
+        if outcome.undecided:
+            print(undecided_line(outcome), flush=True)
         if sys.stderr.isatty() and summary.worlds < self._worlds:
             print(f"\r{self._line(summary)}", end="", file=sys.stderr, flush=True)
 

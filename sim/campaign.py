@@ -1,7 +1,7 @@
 """Many worlds, one after the other or several at a time, and what came of them.
 
 Each world is a run of its own from its own seed, so it does not matter which process runs it. A
-failure is told with the one command that repeats it.
+failure is told with the one command that repeats it, and so is a history that stayed undecided.
 """
 
 from __future__ import annotations
@@ -137,6 +137,11 @@ def failure_lines(outcome: Outcome) -> list[str]:
         *(f"    {line}" for line in outcome.details),
         f"  repeat with: {command_of(outcome.options)}",
     ]
+
+
+def undecided_line(outcome: Outcome) -> str:
+    """What to tell of a world whose history the judge gave up."""
+    return f"UNDECIDED; repeat with: {command_of(outcome.options)}"
 
 
 def saved_regressions() -> list[Options]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sim.campaign import command_of, failure_lines, run_seed, saved_regressions
+from sim.__main__ import Reporter
+from sim.campaign import Summary, command_of, failure_lines, run_seed, saved_regressions
 from sim.cluster import running
 from sim.disk import Disk, Inode
 from sim.features import features_of
@@ -101,6 +102,14 @@ def test_a_disk_that_lies_about_syncs_is_found_and_the_command_repeats_it(
     again = run_seed(Options.parse(words))
     assert (again.failure, again.digest) == (failed.failure, failed.digest)
     assert failure_lines(failed)[-1].endswith(command_of(failed.options))
+
+
+def test_a_world_that_stays_undecided_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    summary, outcome = Summary(), run_seed(SHORT)
+    for each in (outcome, outcome._replace(undecided=True)):
+        summary.add(each)
+        Reporter(worlds=9)(summary, each)
+    assert capsys.readouterr().out == f"UNDECIDED; repeat with: ./dev sim {SHORT.text()}\n"
 
 
 def test_a_world_without_traffic_is_void() -> None:
