@@ -69,19 +69,19 @@ def rotten_bits(disk: Disk, directory: str, random: Random) -> list[Harm]:
     """One bit, or a few close together; none when no place was found."""
     path, data = _some_segment(disk, directory, random)
     records = records_of(data)
-    end = min(len(data), records[-1].last + BEHIND_BYTES) if records else 0
-    harms: list[Harm] = []
+    if not records:
+        return []
+    end = min(len(data), records[-1].last + BEHIND_BYTES)
+    start = random.randrange(end)
     wanted = random.choice((1, 1, 3))
+    harms: dict[int, Harm] = {}
     for _ in range(TRIES):
-        if len(harms) == wanted or not end:
-            break
-        first = harms[0].offset if harms else random.randrange(end)
-        place = min(end - 1, first + random.randrange(SECTOR_BYTES) * bool(harms))
+        place = random.randrange(start, min(end, start + SECTOR_BYTES))
         before = data[place]
         after = before ^ 1 << random.randrange(8)
-        if after and not _ends_in_zero(data, records, place) and _is_new(harms, place):
-            harms.append(Harm(path, place, bytes((before,)), bytes((after,))))
-    return harms
+        if after and not _ends_in_zero(data, records, place) and len(harms) < wanted:
+            harms[place] = Harm(path, place, bytes((before,)), bytes((after,)))
+    return list(harms.values())
 
 
 def misplaced_write(disk: Disk, directory: str, random: Random) -> list[Harm]:
@@ -142,7 +142,3 @@ def _segments(disk: Disk, directory: str) -> list[str]:
 
 def _ends_in_zero(data: bytes, records: list[Record], place: int) -> bool:
     return any(r.start <= place <= r.last and not data[r.last] for r in records)
-
-
-def _is_new(harms: list[Harm], place: int) -> bool:
-    return all(harm.offset != place for harm in harms)

@@ -27,6 +27,7 @@ from sim.options import Options
 from sim.world import World
 
 DIRECTORY = "/wal"
+VOTE = 0x8E9E05C52164694D
 Choose = Callable[[Disk, str, Random], list[Harm]]
 
 
@@ -41,7 +42,7 @@ def disk_with_a_log(seed: int) -> Disk:
             Entry(0, 2, index + n, b"value-%d" % n * random.randint(1, 20)) for n in (1, 2, 3)
         ]
         index += 3
-        state = HardState(2, 77, index) if random.random() < 0.8 else None
+        state = HardState(2, VOTE, index) if random.random() < 0.8 else None
         wal.save(state, entries)
         wal.sync()
         while wal.prepare():
