@@ -24,6 +24,8 @@ SEED = int(os.environ.get("PETCD_KILL_SEED", "2379"))
 KIND = os.environ.get("PETCD_KILL_SERVER", "petcd")  # `etcd` tries the test itself
 LOAD_S = (0.05, 0.5)
 START_KILLED_S = (0.0, 0.6)
+DEFRAGMENT_KILLED_S = (0.0, 0.03)
+DEFRAGMENT = "/etcdserverpb.Maintenance/Defragment"
 CONNECTIONS = 2
 
 
@@ -62,6 +64,15 @@ class Kills:
             await self.ledger.verify(connection, with_hash)
         finally:
             connection.close()
+
+    async def defragment_killed(self) -> None:
+        """Begins to write the file anew, and does not get far, or just done."""
+        connection = await self.server.connect()
+        done = asyncio.ensure_future(connection.call(DEFRAGMENT, b""))
+        await asyncio.sleep(self.chance.uniform(*DEFRAGMENT_KILLED_S))
+        self.server.kill()
+        await asyncio.gather(done, return_exceptions=True)
+        connection.close()
 
     async def compact(self) -> None:
         """Starts to drop what was verified, and does not wait until it is gone."""
@@ -105,6 +116,20 @@ def test_a_kill_while_compacting_leaves_a_store_that_goes_on(kills: Kills) -> No
             await kills.server.start()
             await kills.verify(with_hash=False)
             await kills.compact()
+
+    asyncio.run(rounds())
+
+
+@pytest.mark.timeout(120)
+def test_a_kill_while_defragmenting_leaves_the_old_file_or_the_new(kills: Kills) -> None:
+    async def rounds() -> None:
+        await kills.server.start()
+        for _ in range(3):
+            await kills.load_and_kill()
+            await kills.server.start()
+            await kills.defragment_killed()
+            await kills.server.start()
+            await kills.verify()
 
     asyncio.run(rounds())
 
