@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from petcd.peer.remote_requests import PeerHash
+from petcd.server import corruption
 from petcd.server.opening import Opened
 from petcd.storage import wal_reader, wal_segment, wal_tail
 from petcd.storage.errors import WalError
@@ -71,7 +72,7 @@ def _history_not_compared() -> list[Patch]:
     def compare(own: PeerHash, said: Mapping[int, PeerHash | None]) -> tuple[list[int], list[int]]:
         return [], []
 
-    return [Patch(comparing, "compare", compare)]
+    return [*everywhere(corruption, "compare", compare), Patch(comparing, "compare", compare)]
 
 
 _FORGOTTEN = ("what was synced is forgotten", "a term went back", "a vote was changed")
