@@ -42,6 +42,13 @@ def in_a_row_of_the_database(data: Path) -> None:
         flip(path, offset + int.from_bytes(first, "little") + 2)
 
 
+def in_a_value_of_the_database(data: Path) -> None:
+    """The length in front of the key in it."""
+    path = data / "member" / "snap" / "db"
+    for offset in pages_with(path, b"key-20"):
+        flip(path, path.read_bytes().index(b"key-20", offset) - 1)
+
+
 def in_the_head_of_the_database(data: Path) -> None:
     """The roots of both of its states."""
     for meta in (0, PAGE_BYTES):
@@ -89,6 +96,7 @@ def complaint(server: Server) -> dict[str, str]:
         (in_the_log, ("log damaged", ".wal at offset ")),
         (in_a_page_of_the_database, ("/snap/db: page ", " is damaged: ")),
         (in_a_row_of_the_database, ("/snap/db: page ", " is damaged: ")),
+        (in_a_value_of_the_database, ("/snap/db: DecodeError: ",)),
         (in_the_head_of_the_database, ("/snap/db: page ", " is damaged: ")),
     ],
 )
