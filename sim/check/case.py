@@ -31,7 +31,8 @@ from sim.check.history import (
     Txn,
     Violation,
 )
-from sim.check.model import FIRST_REVISION, has_written, may_write, seen_kvs
+from sim.check.model import FIRST_REVISION, has_written, may_write, seen_kvs, written_keys
+from sim.check.twins import kinds_of, unseen_values
 from sim.check.v2_evidence import V2Evidence
 from sim.check.v2_records import V2Expire, V2Get, V2Set
 
@@ -71,6 +72,11 @@ class Case:
         known = (self.writers, self.readers, self.seen, self.shown, v2.events, v2.nodes)
         self.last_revision = max([FIRST_REVISION, *(revision for by in known for revision in by)])
         self.deadlines = self._deadlines()
+        shown = (value for _, value, _ in self._facts())
+        self.unseen = unseen_values(operations, self.open, shown)
+        """Values of open operations that nobody was shown."""
+        self.kinds = kinds_of(self.open, self.unseen)
+        """By index of an open operation: equal for those that are as good as each other."""
         self.pinned = self._pinned(operations)
         """id of an open operation -> the revision at which its value was seen."""
 
@@ -151,8 +157,6 @@ class Case:
                 authors[put.key, put.value].add(id(op))
                 if put.ignore_value:
                     copied.add(put.key)
-            if type(op.request) is V2Set and op.request.refresh:
-                copied.add(op.request.key)
         seen = {(key, value): revision for key, value, revision in self._facts()}
         pinned: dict[int, int] = {}
         for op in self.open:
@@ -263,6 +267,26 @@ class Case:
             floors[index] = highest
         return floors
 
+    def orphan(self, floors: Sequence[int]) -> int:
+        """A revision of which something was seen that no open operation can have done; or 0."""
+        by_key: dict[bytes | None, list[int]] = defaultdict(list)
+        for index, op in enumerate(self.open):
+            for key in written_keys(op.request) or (None,):
+                by_key[key].append(index)
+        for revision in sorted({*self.seen, *self.shown}.difference(self.writers)):
+            facts = [(event.kind, event.kv) for event in self.seen.get(revision, ())]
+            facts += [("put", kv) for kv in self.shown.get(revision, {}).values()]
+            latest_s = self.deadlines[revision][0]
+            if facts and not any(
+                floors[index] < 2 * revision
+                and self.open[index].call_s <= latest_s
+                and all(_may_make(self.open[index].request, kind, kv) for kind, kv in facts)
+                for key in (facts[0][1].key, None)
+                for index in by_key[key]
+            ):
+                return revision
+        return 0
+
     def dues(self) -> dict[int, list[tuple[int, Operation]]]:
         """Revision -> (rank, revoke) that must have happened before anything of that rank."""
         dues: dict[int, list[tuple[int, Operation]]] = defaultdict(list)
@@ -283,10 +307,19 @@ def puts_of(request: Any) -> Iterable[Put]:
     if type(request) is Put:
         yield request
     elif type(request) is V2Set:
-        yield Put(request.key, request.value)
+        yield Put(request.key, request.value, ignore_value=request.refresh)
     elif type(request) is Txn:
         for one in request.then + request.otherwise:
             yield from puts_of(one)
+
+
+def _may_make(request: Any, kind: str, kv: KeyValue) -> bool:
+    """Whether a request can have made a change."""
+    if kind == "put":
+        puts = [put for put in puts_of(request) if put.key == kv.key]
+        return any(put.ignore_value or put.value == kv.value for put in puts)
+    keys = written_keys(request)
+    return (keys is None or kv.key in keys) and type(request) not in (Put, V2Set)
 
 
 def _asked(request: Any) -> Iterable[int]:

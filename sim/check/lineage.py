@@ -213,6 +213,8 @@ class Lineage:
                 self._note(kv.key, _Write(op.revision, _DELETED))
 
     def _note_event(self, event: Event) -> None:
+        if event.prev is not None:
+            self._note_pair(event.prev)
         if event.kind == "put":
             self._note_pair(event.kv)
         else:

@@ -89,6 +89,10 @@ def check(
     violations = case.check_times() + check_sessions(operations)
     if violations:
         return Verdict(violations, {}, {})
+    orphan = case.orphan(case.floors())
+    if orphan:
+        verdict = Verdict([Violation("nobody wrote a revision", f"revision {orphan}")], {}, {})
+        return _told_by_replay(case, verdict)
     if denies is not None:
         verdict = _search(case, Lineage(operations, case.seen, case.v2), denies)
         if _is_good(verdict):
@@ -96,7 +100,11 @@ def check(
     verdict = _search(case, Lineage(operations, case.seen), None)
     if _is_good(verdict) or verdict.undecided:
         return verdict
-    # What is wrong is told best where the replay itself comes upon it.
+    return _told_by_replay(case, verdict)
+
+
+def _told_by_replay(case: Case, verdict: Verdict) -> Verdict:
+    """What is wrong is told best where the replay itself comes upon it, if it does."""
     plain = _Replay(case, None, None, with_pasts=True).run()
     return verdict if plain.undecided else plain
 
@@ -148,7 +156,7 @@ class _Replay:
         self.case = case
         self.lineage = lineage
         self.denies = denies
-        self.model = Model()
+        self.model = Model(case.unseen)
         self.pool = Pool(case)
         self.floors = case.floors()
         self.dues = case.dues()
@@ -240,22 +248,17 @@ class _Replay:
         due = set() if self.lineage is None else self.lineage.due(revision, self.model.kvs)
         if due is None:
             return []
-        found: dict[Any, tuple[int, Operation]] = {}
+        last: dict[Hashable, int] = {}
         for index in sorted(self.pool.unused(revision, self.model, due)):
-            op = self.case.open[index]
-            if self.floors[index] >= 2 * revision:
-                continue
-            if op.call_s > latest_s or not self._agrees(revision, op):
-                continue
-            if type(op.request) is Revoke and op.return_s is not None:
-                found[index] = (index, op)  # it has a date by which it must be placed
-            else:  # of equal ones the last: those before it fit wherever it does
-                found[op.request] = (index, op)
+            if self.floors[index] < 2 * revision and self.case.open[index].call_s <= latest_s:
+                last[self.case.kinds[index]] = index  # those before it fit wherever it does
         fresh: list[tuple[int, Operation]] = []
         forgotten: list[tuple[int, Operation]] = []
-        for option in found.values():
-            is_fresh = option[1].call_s >= fresh_s or option[1].client == NOBODY
-            (fresh if is_fresh else forgotten).append(option)
+        for index in last.values():
+            op = self.case.open[index]
+            if self._agrees(revision, op):
+                is_fresh = op.call_s >= fresh_s or op.client == NOBODY
+                (fresh if is_fresh else forgotten).append((index, op))
         return forgotten + fresh[::-1]
 
     def _agrees(self, revision: int, op: Operation) -> bool:

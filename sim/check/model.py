@@ -14,7 +14,7 @@ Source: the semantics of etcd's v3 KV service.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from sim.check.history import (
@@ -42,6 +42,7 @@ from sim.check.v2_records import V2Delete, V2Expire, V2Response, V2Set
 
 FIRST_REVISION = 1
 NOTHING = KeyValue(b"", b"", 0, 0, 0)
+_UNSEEN = b"unseen"
 _FINGERPRINT_MASK = (1 << 64) - 1
 
 
@@ -55,10 +56,12 @@ class _Refusal(Exception):
 class Model:
     """Keys and values, with everything they ever were.
 
-    `fingerprint` is equal for equal data (revision included through the keys' own revisions).
+    `fingerprint` is equal for equal data (revision included through the keys' own revisions); all
+    `unseen` values count as one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, unseen: Collection[bytes] = frozenset()) -> None:
+        self._unseen = unseen
         self.revision = FIRST_REVISION
         self.compact_revision = 0
         self.fingerprint = 0
@@ -253,6 +256,8 @@ class Model:
         self.fingerprint &= _FINGERPRINT_MASK
 
     def _print_of(self, kv: KeyValue) -> int:
+        if kv.value in self._unseen:
+            kv = kv._replace(value=_UNSEEN)
         return hash((kv, self._created.get(kv.mod_revision)))
 
 

@@ -8,7 +8,7 @@ value was seen has its one place. So few are left to be tried in a gap.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Hashable, Iterator
 
 from sim.check.case import Case
 from sim.check.history import Revoke
@@ -20,14 +20,15 @@ from sim.check.v2_records import V2Expire
 class Pool:
     """Indices into `case.open`, and which of them fill a gap already.
 
-    `fingerprint` is equal for equal sets of used ones.
+    `fingerprint` is equal where equally many of each kind are used.
     """
 
     def __init__(self, case: Case) -> None:
         self.fingerprint = 0
         self._is_used = bytearray(len(case.open))
         self._keys = [written_keys(op.request) for op in case.open]
-        self._marks = [hash((index, "used")) for index in range(len(case.open))]
+        self._kinds = case.kinds
+        self._used: dict[Hashable, int] = defaultdict(int)
         self._by_lease: dict[int, list[int]] = defaultdict(list)
         self._by_key: dict[bytes, list[int]] = defaultdict(list)
         self._pinned: dict[int, list[int]] = defaultdict(list)
@@ -51,12 +52,16 @@ class Pool:
     def use(self, index: int) -> None:
         """One fills a gap."""
         self._is_used[index] = 1
-        self.fingerprint ^= self._marks[index]
+        kind = self._kinds[index]
+        self._used[kind] += 1
+        self.fingerprint ^= hash((kind, self._used[kind]))
 
     def give_back(self, index: int) -> None:
         """It does not any more."""
         self._is_used[index] = 0
-        self.fingerprint ^= self._marks[index]
+        kind = self._kinds[index]
+        self.fingerprint ^= hash((kind, self._used[kind]))
+        self._used[kind] -= 1
 
     def unused(
         self, revision: int, model: Model, due: Collection[bytes] = frozenset()
