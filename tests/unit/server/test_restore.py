@@ -240,6 +240,12 @@ def test_a_stopped_members_database_is_defragmented(
     )
 
 
+def test_etcdutl_saves_nothing_and_does_not_look_as_if(tmp_path: Path) -> None:
+    code, out, complaint = run(petcd.cli.etcdutl, "snapshot", "save", tmp_path / "s.db")
+    assert (code, out) == (128, "")
+    assert "`etcdctl snapshot save ...`" in complaint
+
+
 class Stream:
     """What a server sends."""
 

@@ -1,10 +1,10 @@
-"""`etcdutl snapshot restore`: as etcdctl's, but the directory must be named."""
+"""`etcdutl snapshot`: `restore` as etcdctl's, but the directory must be named; no `save`."""
 
 from __future__ import annotations
 
 from petcd.cli.commands import Command
 from petcd.cli.ctl import snapshot
-from petcd.cli.ctl.exits import ERROR, CommandError
+from petcd.cli.ctl.exits import BAD_ARGUMENTS, ERROR, CommandError
 from petcd.cli.ctl.session import Session
 
 
@@ -14,6 +14,12 @@ def need_data_dir(session: Session) -> str:
     if not data_dir:
         raise CommandError(ERROR, 'required flag(s) "data-dir" not set')
     return data_dir
+
+
+def run_save(session: Session) -> None:
+    """Nobody shall take the help for a saved file."""
+    text = "In order to download snapshot use: `etcdctl snapshot save ...`"
+    raise CommandError(BAD_ARGUMENTS, text)
 
 
 def run_restore(session: Session) -> None:
@@ -28,3 +34,4 @@ RESTORE = Command(
     (("% snapshot restore backup.db --data-dir new.etcd", "a cluster of one member"),),
     snapshot.RESTORE_FLAGS,
 )
+SAVE = Command("save <filename>", run_save, "Ends with an error: use `etcdctl snapshot save`.")

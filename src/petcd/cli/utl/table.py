@@ -23,6 +23,11 @@ ROOT = Group(
                     _HERE + "snapshot:RESTORE",
                 ),
                 Entry(
+                    "save",
+                    "Not here: files come from members, by `etcdctl snapshot save`",
+                    _HERE + "snapshot:SAVE",
+                ),
+                Entry(
                     "status", "Check a file and show what it is", "petcd.cli.ctl.snapshot:STATUS"
                 ),
             ),
