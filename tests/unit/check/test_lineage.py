@@ -64,6 +64,14 @@ def test_a_key_begins_where_its_pair_says() -> None:
     assert lineage.denies(4, [put(7, 4, 2)])  # who would delete it?
 
 
+def test_the_pair_before_an_event_is_as_certain_as_the_event() -> None:
+    lineage = Lineage([], {12: [delete(12)._replace(prev=pair(4, 10, 5))]})
+    assert not lineage.denies(9, [put(3, 9, 5)])
+    assert lineage.denies(9, [put(4, 9, 5)])
+    assert lineage.denies(9, [put(1, 9, 9)])
+    assert lineage.denies(11, [delete(11)])
+
+
 def answered(revision: int, request: Any, response: Any) -> Operation:
     return Operation(1, 1, 1, 0.0, request, 1.0, response, revision)
 
