@@ -25,10 +25,12 @@ def _check(url: str) -> None:
         raise BadPeerUrl(f"URL scheme must be http, https, unix, or unixs: {url}")
     if scheme not in ("http", "https"):
         return
-    host, _, path = rest.partition("/")
+    host, _, path = rest.partition("#")[0].partition("?")[0].partition("/")
     name, colon, port = host.rpartition(":")
     in_brackets = name.startswith("[") and name.endswith("]")
     if not colon or not port or (":" in name and not in_brackets):
         raise BadPeerUrl(f'URL address does not have the form "host:port": {url}')
+    if not port.isdecimal():
+        raise BadPeerUrl(f'parse "{url}": invalid port ":{port}" after host')
     if path:
         raise BadPeerUrl(f"URL must not contain a path: {url}")

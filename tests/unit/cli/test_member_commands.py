@@ -80,6 +80,11 @@ def test_formats_that_cannot_show_a_change_say_so_after_it(add, added, style: st
             'URL address does not have the form "host:port": http://a:1:2',
         ),
         (("m2", "--peer-urls=http://a:1/b"), 1, "URL must not contain a path: http://a:1/b"),
+        (
+            ("m2", "--peer-urls=http://a:1,http://a:1x"),
+            1,
+            'parse "http://a:1x": invalid port ":1x" after host',
+        ),
     ],
 )
 def test_what_cannot_be_added_is_refused_before_anybody_is_asked(
