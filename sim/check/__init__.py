@@ -4,6 +4,7 @@
     model        what etcd's KV does with one request: a sequential store with revisions
     linear       is the history what one store could have answered?
     silence, lineage, v2_evidence    what rules out guesses of `linear` at who made a revision
+    twins        which of these guesses are as good as each other
     search       the same question for small histories that carry no revisions
     watching     the guarantees of watch
     leases       never early, not too late, not after a revoke

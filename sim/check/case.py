@@ -77,6 +77,8 @@ class Case:
         """Values of open operations that nobody was shown."""
         self.kinds = kinds_of(self.open, self.unseen)
         """By index of an open operation: equal for those that are as good as each other."""
+        self.floors = self._floors()
+        """By index of an open operation: the highest rank that had returned before its call."""
         self.pinned = self._pinned(operations)
         """id of an open operation -> the revision at which its value was seen."""
 
@@ -254,8 +256,7 @@ class Case:
                         self.violations.append(Violation("a compacted revision was read", detail))
                         break
 
-    def floors(self) -> list[int]:
-        """By index of an open operation: the highest rank that had returned before its call."""
+    def _floors(self) -> list[int]:
         floors = [0] * len(self.open)
         ended = sorted(self.ranked, key=lambda op: op.return_s or 0.0)
         place = highest = 0
@@ -267,7 +268,7 @@ class Case:
             floors[index] = highest
         return floors
 
-    def orphan(self, floors: Sequence[int]) -> int:
+    def orphan(self) -> int:
         """A revision of which something was seen that no open operation can have done; or 0."""
         by_key: dict[bytes | None, list[int]] = defaultdict(list)
         for index, op in enumerate(self.open):
@@ -278,7 +279,7 @@ class Case:
             facts += [("put", kv) for kv in self.shown.get(revision, {}).values()]
             latest_s = self.deadlines[revision][0]
             if facts and not any(
-                floors[index] < 2 * revision
+                self.floors[index] < 2 * revision
                 and self.open[index].call_s <= latest_s
                 and all(_may_make(self.open[index].request, kind, kv) for kind, kv in facts)
                 for key in (facts[0][1].key, None)

@@ -12,11 +12,11 @@ order of what was answered is known, up to reads of one revision, which commute:
 
 A gap is filled by what was seen of its revision (in any response, or by a watcher), by what a
 watcher would have seen and did not, by the writes that each key still needs (`lineage`), by real
-time, and for the rest by search: each candidate is tried, with a memo on (revision, data,
-candidates used). So a history without open questions costs one pass, and the search only what is
-unknown. Two branches that the memo takes for one may differ in their past, which some later read
-asks for: so when nothing fits, the data of those revisions becomes part of the memo, and the search
-begins anew.
+time, and for the rest by search: one candidate of a kind (`twins`) after the other is tried, with a
+memo on (revision, data, candidates used). So a history without open questions costs one pass, and
+the search only what is unknown. Two branches that the memo takes for one may differ in their past,
+which some later read asks for: so when nothing fits, the data of those revisions becomes part of
+the memo, and the search begins anew.
 
 Serializable reads may be stale: they must equal the state at their revision, which must not lie in
 the future. And within a session no response may be older than one before.
@@ -89,7 +89,7 @@ def check(
     violations = case.check_times() + check_sessions(operations)
     if violations:
         return Verdict(violations, {}, {})
-    orphan = case.orphan(case.floors())
+    orphan = case.orphan()
     if orphan:
         verdict = Verdict([Violation("nobody wrote a revision", f"revision {orphan}")], {}, {})
         return _told_by_replay(case, verdict)
@@ -158,7 +158,6 @@ class _Replay:
         self.denies = denies
         self.model = Model(case.unseen)
         self.pool = Pool(case)
-        self.floors = case.floors()
         self.dues = case.dues()
         self.pasts = case.pasts() if with_pasts else defaultdict(list)
         self.tries = 0
@@ -250,7 +249,7 @@ class _Replay:
             return []
         last: dict[Hashable, int] = {}
         for index in sorted(self.pool.unused(revision, self.model, due)):
-            if self.floors[index] < 2 * revision and self.case.open[index].call_s <= latest_s:
+            if self.case.floors[index] < 2 * revision and self.case.open[index].call_s <= latest_s:
                 last[self.case.kinds[index]] = index  # those before it fit wherever it does
         fresh: list[tuple[int, Operation]] = []
         forgotten: list[tuple[int, Operation]] = []

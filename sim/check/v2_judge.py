@@ -174,6 +174,7 @@ def _early(
     """Of the ends that are certain: who filled a gap that nobody saw is only a guess."""
     clocks = _Clocks(history.clocks)
     heard = V2Evidence(history.v2_watches).events
+    unknown = [op for op in history.operations if op.response is None]
     written = {op.revision: op for op in history.operations if type(op.request) is V2Set}
     for revision, (request, _) in v2.items():
         if type(request) is not V2Expire or revision not in seen_s:
@@ -187,7 +188,7 @@ def _early(
         of_key = heard.get(revision, {}).get(prev.key)
         if of_key is None or of_key.action != "expire":
             was_seen = any(event.kv.key == prev.key for event in seen.get(revision, ()))
-            if not was_seen or _may_have_deleted(history.operations, prev.key, gone_s):
+            if not was_seen or _may_have_deleted(unknown, prev.key, gone_s):
                 continue
         latest_s = clocks.latest_s(op.call_s, gone_s)
         if latest_s < end.at_s and gone_s < op.call_s + op.request.ttl_s:
@@ -196,12 +197,9 @@ def _early(
     return []
 
 
-def _may_have_deleted(operations: Iterable[Operation], key: bytes, until_s: float) -> bool:
+def _may_have_deleted(unknown: Iterable[Operation], key: bytes, until_s: float) -> bool:
     """Whether somebody may have deleted a key, and `linear` has guessed otherwise."""
-    return any(
-        op.response is None and op.call_s < until_s and _deletes(op.request, key)
-        for op in operations
-    )
+    return any(op.call_s < until_s and _deletes(op.request, key) for op in unknown)
 
 
 def _deletes(request: Any, key: bytes) -> bool:
