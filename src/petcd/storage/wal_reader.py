@@ -2,7 +2,8 @@
 
 The rules of a replay, all of them etcd's:
 * an entry replaces the entry of the same index and everything behind it (a new leader overwrote an
-  uncommitted tail); a hole between entries is damage;
+  uncommitted tail); a hole between entries is damage.  This holds for entries up to the start as
+  well (a rule of ours): the tail that one of them replaced is not what follows the snapshot;
 * the last hard state wins; the metadata must be the same in every segment;
 * the position to start from must have a snapshot record of the same index and term;
 * if the log had another entry there, the snapshot came from a leader in the place of everything
@@ -162,11 +163,12 @@ class LogReader:
                     limit = self.replay.hard_state.term + _TERM_JUMP
                     if entry_type > EntryType.CONF_CHANGE_V2 or not 0 < term <= limit:
                         raise self._damaged(offset, f"an entry of type {entry_type}, term {term}")
-                    if index == start:
-                        self._term_there = term
-                    elif index > start:
+                    if index > start:
                         self._make_place(offset, term, index)
                         entries.append(Entry(entry_type, term, index, payload))
+                    else:
+                        entries.clear()
+                        self._term_there = term if index == start else 0
                     self.last_index = index
                 elif kind == STATE:
                     closed = True

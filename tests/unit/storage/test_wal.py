@@ -131,6 +131,21 @@ def test_an_entry_replaces_those_from_its_index_on(directory: str) -> None:
     assert [(e.index, e.term) for e in replay.entries] == [(1, 1), (2, 1), (3, 2), (4, 2)]
 
 
+def test_a_tail_that_was_replaced_before_the_snapshot_does_not_follow_it(directory: str) -> None:
+    """Etcd 3.5 takes it back: entries 4 and 5 of a leader that was replaced at 2."""
+    wal = Wal.create(directory, b"m", **SMALL)
+    wal.save(HardState(1, 1, 1), [entry(n) for n in range(1, 6)])
+    wal.save(HardState(2, 1, 3), [entry(n, 2) for n in (2, 3)])
+    wal.save_snapshot(3, 2, ConfState([1]))
+    wal.close()
+    wal, replay = Wal.open(directory, (3, 2), **SMALL)
+    assert replay.entries == []
+    wal.save(HardState(2, 1, 3), [entry(4, 2)])
+    wal.close()
+    _, replay = Wal.open(directory, (3, 2), background=False)
+    assert [(e.index, e.term) for e in replay.entries] == [(4, 2)]
+
+
 def test_the_hard_state_stands_at_the_head_of_every_later_segment(directory: str) -> None:
     wal = Wal.create(directory, b"m", **SMALL)
     wal.save(HardState(4, 7, 0), [entry(1)])
