@@ -45,6 +45,7 @@ class Misfortune:
 
     def befall(self) -> None:
         """What a call for the disk meets. Raises OSError."""
+        self._looked_s = 0.0  # a sync is dear enough to look each time
         time.sleep(self.get("sync_s") or 0.0)
         while (what := self.get("sync")) == "hang":
             time.sleep(LOOK_S)
