@@ -165,7 +165,7 @@ class Run:
         if self.slot.compares_first and not opened.is_new:
             try:
                 was_compared = compare_with_others(store, port)
-            except DataUnusable as error:  # the process says so and ends
+            except (DataUnusable, StorageError) as error:  # the process says so and ends
                 self._die(error)
             rotten, disk.rotten = disk.rotten, None
             if rotten is not None and not (was_compared and counts(rotten, store)):

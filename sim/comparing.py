@@ -13,8 +13,9 @@ from __future__ import annotations
 from petcd.mvcc.revision import unpack_row
 from petcd.mvcc.store import Store
 from petcd.peer.remote_requests import PeerHash
-from petcd.server.corruption import compare
+from petcd.server.corruption import compare, unreadable
 from petcd.server.opening import DataUnusable
+from petcd.wire.codec import DecodeError
 from sim.disk import RottenRow
 from sim.network import Port
 
@@ -36,8 +37,12 @@ def counts(rotten: RottenRow, store: Store) -> bool:
 
 
 def compare_with_others(store: Store, port: Port) -> bool:
-    """Whether anybody could be compared with. Raises DataUnusable when somebody differs."""
-    own = hash_of(store, 0)
+    """Whether anybody could be compared with. Raises DataUnusable when somebody differs, and
+    StorageError when the store cannot be read."""
+    try:
+        own = hash_of(store, 0)
+    except DecodeError as error:
+        raise unreadable(error) from error
     if own is None:
         return False
     said = port.hashes_of_others(own.revision)

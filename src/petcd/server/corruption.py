@@ -23,8 +23,9 @@ from petcd.mvcc.errors import MvccError
 from petcd.peer.remote_requests import PeerHash, get_hashes
 from petcd.server.log import LogLines
 from petcd.server.opening import DataUnusable
-from petcd.storage.errors import StorageError
+from petcd.storage.errors import BackendDamaged, StorageError
 from petcd.transport.http_client import HttpClient
+from petcd.wire.codec import DecodeError
 from petcd.wire.hot import internal_request
 from petcd.wire.maintenance import AlarmAction, AlarmRequest, AlarmType
 
@@ -79,6 +80,11 @@ def compare(own: PeerHash, said: Mapping[int, PeerHash | None]) -> tuple[list[in
     return unknown, differing
 
 
+def unreadable(error: DecodeError) -> StorageError:
+    """What a row is that no key-value can be made of."""
+    return BackendDamaged("backend", f"a row that is none: {error}")
+
+
 class CorruptionCheck:
     """Compares this member with the others. Made inside a running loop."""
 
@@ -91,7 +97,8 @@ class CorruptionCheck:
         self._task: asyncio.Task[None] | None = None
 
     async def before_serving(self) -> None:
-        """Raises DataUnusable when a member with the same compaction has another history."""
+        """Raises DataUnusable when a member with the same compaction has another history, and
+        StorageError when our own cannot be read."""
         own = await self._hash()
         unknown, differing = compare(own, await self._ask(own.revision))
         for member_id in unknown:
@@ -144,11 +151,13 @@ class CorruptionCheck:
         return await get_hashes(self._client, self._others(), revision, self._timeout_s)
 
     async def _hash(self) -> PeerHash:
-        """Our own hash at the current revision."""
+        """Our own hash at the current revision. Raises StorageError, MvccError."""
         done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         steps = self._host.member.store.hash_kv_steps(0)
         self._host.drive(steps, lambda _, outcome: done.set_result(outcome), None)
         outcome = await done
+        if isinstance(outcome, DecodeError):
+            raise unreadable(outcome) from outcome
         if isinstance(outcome, Exception):
             raise outcome
         assert isinstance(outcome, tuple), outcome

@@ -16,6 +16,7 @@ from petcd.server.corruption import Comparison, CorruptionCheck, compare, corrup
 from petcd.server.opening import DataUnusable
 from petcd.storage.errors import BackendDamaged
 from petcd.transport.http_client import Unreachable
+from petcd.wire.codec import DecodeError
 from petcd.wire.hot import parse_internal
 from petcd.wire.maintenance import AlarmMember, AlarmRequest, AlarmType
 
@@ -109,7 +110,7 @@ def test_the_alarm_is_raised_for_the_damaged_member() -> None:
 
 def test_after_a_check_that_failed_there_is_another_one() -> None:
     host = FakeHost(SAME)
-    plain, failures = host.drive, [BackendDamaged("db", "a page"), Compacted(3, 4)]
+    plain, failures = host.drive, [BackendDamaged("db", "a page"), Compacted(3, 4), DecodeError("no")]
 
     def drive(steps: Any, done: Any, context: Any) -> None:
         if failures:
@@ -141,6 +142,15 @@ def test_a_member_that_differs_does_not_start() -> None:
     check = check_with(FakeHost(SAME), {"http://m2:2380": GOOD, "http://m3:2380": BAD})
     with pytest.raises(DataUnusable, match="1 found data inconsistency with peers"):
         asyncio.run(check.before_serving())
+
+
+def test_a_member_with_a_row_that_cannot_be_read_does_not_start() -> None:
+    host = FakeHost(SAME)
+    host.drive = lambda steps, done, context: done(  # type: ignore[method-assign]
+        context, DecodeError("KeyValue: wrong wire type 1 for field 2")
+    )
+    with pytest.raises(BackendDamaged, match="a row that is none: KeyValue: wrong wire type"):
+        asyncio.run(check_with(host, {}).before_serving())
 
 
 def test_a_member_starts_when_the_others_agree_or_are_silent() -> None:

@@ -9,6 +9,8 @@ from petcd.mvcc.revision import row_key
 from petcd.mvcc.store import Store
 from petcd.server.opening import DataUnusable
 from petcd.storage.backend import KEY
+from petcd.storage.errors import BackendDamaged
+from petcd.wire.codec import DecodeError
 from sim.cluster import Slot
 from sim.comparing import compare_with_others, counts, hash_of
 from sim.disk import RottenRow
@@ -50,6 +52,15 @@ def test_a_member_with_another_history_does_not_start(world: World) -> None:
     rows[row] = value[:-1] + bytes((value[-1] ^ 1,))
     with pytest.raises(DataUnusable, match=f"{slot.id:x} found data inconsistency with peers"):
         compared(slot)
+
+
+def test_a_member_with_a_row_that_cannot_be_read_does_not_start(world: World) -> None:
+    def hash_kv(revision: int) -> None:
+        raise DecodeError("KeyValue: wrong wire type 1 for field 2")
+
+    store = SimpleNamespace(compacting=False, compact_revision=2, revision=9, hash_kv=hash_kv)
+    with pytest.raises(BackendDamaged, match="a row that is none"):
+        compare_with_others(cast(Store, store), port_of(world.slots[0]))
 
 
 def test_who_reaches_nobody_is_told_nothing(world: World) -> None:
