@@ -110,7 +110,8 @@ def test_the_alarm_is_raised_for_the_damaged_member() -> None:
 
 def test_after_a_check_that_failed_there_is_another_one() -> None:
     host = FakeHost(SAME)
-    plain, failures = host.drive, [BackendDamaged("db", "a page"), Compacted(3, 4), DecodeError("no")]
+    plain = host.drive
+    failures = [BackendDamaged("db", "a page"), Compacted(3, 4), DecodeError("no")]
 
     def drive(steps: Any, done: Any, context: Any) -> None:
         if failures:
