@@ -395,7 +395,8 @@ class Store:
         space.pin(compacted)
         try:
             while not self._compactor.is_trimmed(compacted):
-                self._compactor.step()
+                if not self._compactor.step():
+                    break  # it is finished: these rows are damage, and the hash will tell
                 yield
             exists_any = yield from exists_any_steps(space, revision)
         finally:
