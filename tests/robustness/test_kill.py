@@ -23,6 +23,7 @@ ROUNDS = int(os.environ.get("PETCD_KILL_ROUNDS", "50"))
 SEED = int(os.environ.get("PETCD_KILL_SEED", "2379"))
 KIND = os.environ.get("PETCD_KILL_SERVER", "petcd")  # `etcd` tries the test itself
 LOAD_S = (0.05, 0.5)
+WRITTEN_S = 20.0
 START_KILLED_S = (0.0, 0.6)
 DEFRAGMENT_KILLED_S = (0.0, 0.03)
 DEFRAGMENT = "/etcdserverpb.Maintenance/Defragment"
@@ -45,7 +46,11 @@ class Kills:
             asyncio.ensure_future(write_until(stop, connection, self.books))
             for connection in connections
         ]
+        acknowledged = len(self.books.acknowledged)
         await asyncio.sleep(self.chance.uniform(*LOAD_S))
+        async with asyncio.timeout(WRITTEN_S):  # on a busy machine nothing may be written yet
+            while len(self.books.acknowledged) == acknowledged:
+                await asyncio.sleep(0.01)
         self.server.kill()
         stop.set()
         await asyncio.gather(*writers)
