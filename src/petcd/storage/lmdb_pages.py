@@ -16,7 +16,8 @@ while is walked first, every page that its newest commit can reach:
     tree      - 4 | flags 2 | depth 2 | branches 8 | leaves 8 | overflow 8 | rows 8 | root 8
 
 Law: one wrong bit of this structure is found, unless it only makes a value a bit longer or shorter
-within its place. A million rows of 250 bytes take 0.35 s.
+within its place, or a list of free pages shorter. A page that nobody has is no damage: LMDB may
+leak some, and never uses them again. A million rows of 250 bytes take 0.35 s.
 
 It does not do: telling whether keys and values are those that were written (hashes of the store are
 compared between members), looking at a file in use, repairing.
@@ -102,8 +103,6 @@ class _Walk:
         free: list[int] = []
         self._tree(meta + _FREE_PAGES_AT, free)
         self._free_pages(free)
-        if not all(self._seen):
-            raise self._damaged(meta, f"nobody has page {self._seen.index(0)}")
 
     def _damaged(self, offset: int, why: str) -> BackendDamaged:
         page = offset // self._page_bytes if self._page_bytes else 0

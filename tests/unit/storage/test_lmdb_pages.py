@@ -104,6 +104,7 @@ def test_a_flipped_bit_in_the_lists_of_free_pages_is_found(database: Path, tmp_p
     (place,) = struct.unpack_from("<H", data, leaf + 16)
     first = leaf + place + 16  # behind the row's head and its key
     assert struct.unpack_from("<Q", data, first)[0] > 3
+    first += 8  # behind the length
     damaged = tmp_path / "db"
     for at in range(first, first + 32):
         for bit in (0, 3, 7):
@@ -112,6 +113,16 @@ def test_a_flipped_bit_in_the_lists_of_free_pages_is_found(database: Path, tmp_p
             with pytest.raises(BackendDamaged):
                 check_pages(str(damaged))
             data[at] ^= 1 << bit
+
+
+def test_a_page_that_nobody_has_is_no_damage(database: Path, tmp_path: Path) -> None:
+    data = bytearray(database.read_bytes())
+    meta = max((0, PAGE_BYTES), key=lambda at: struct.unpack_from("<Q", data, at + 144)[0])
+    (last,) = struct.unpack_from("<Q", data, meta + 136)
+    struct.pack_into("<Q", data, meta + 136, last + 1)
+    leaking = tmp_path / "db"
+    leaking.write_bytes(data + bytes(PAGE_BYTES))
+    check_pages(str(leaking))
 
 
 @pytest.mark.parametrize("size", [0, 100, PAGE_BYTES, 3 * PAGE_BYTES])
